@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+// context: a suspended computation, and all that must travel with it when it goes on, perhaps on
+//   another OS thread. What a switch does stands in switch.hpp.
+//
+//   What travels                      how
+//   registers, stack pointer          Boost.Context pushes them on the stack that is left
+//   MXCSR and x87 control, FPCR       the same (arm64: by us); a fresh stack gets the defaults
+//   caught exceptions, uncaught count eh: swapped with the C++ runtime's per-thread words
+//   ASan fake stack, TSan fiber       under #if, where those tools are compiled in
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HEDDLE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HEDDLE_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define HEDDLE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HEDDLE_TSAN 1
+#endif
+#endif
+
+namespace heddle::detail {
+
+/// The C++ runtime's per-thread record of exceptions: the layout of __cxa_eh_globals (Itanium C++
+/// ABI, 2.2.2). arm64 and x86-64 agree.
+struct exception_state {
+  void* caught = nullptr;
+  unsigned uncaught = 0;
+};
+
+/// The calling OS thread's record. Asked once per worker, on its home stack: it is declared const,
+/// so that a compiler may keep its result across a switch.
+exception_state* thread_exception_state() noexcept;
+
+struct context {
+  void* sp = nullptr;  // of the saved frame; null: never ran, or runs
+  exception_state exceptions;
+#if defined(__aarch64__)
+  std::uint64_t fpcr = 0;
+#endif
+#if defined(HEDDLE_ASAN)
+  void* fake_stack = nullptr;
+  const void* stack_bottom = nullptr;
+  std::size_t stack_bytes = 0;
+#endif
+#if defined(HEDDLE_TSAN)
+  void* tsan_fiber = nullptr;
+#endif
+};
+
+}  // namespace heddle::detail

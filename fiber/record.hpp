@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSL-1.0
+// record: a fiber's state, in a block of three cache lines from a pool: context, stack, id, the
+//   claim word of its waits, cancellation, and the callable.
+//
+//        make ──> live ──(its function returns)──> ended ──(last reference)──> free
+//
+//   I1  stack_ is bound when the fiber first runs, and unbound when it ends.
+//   I2  a block's memory stays a fiber_record as long as its runtime lives: a stale pointer reads a
+//       block that is free or somebody else's, never foreign memory.
+//   I3  an id is never given out twice.
+//   Guards: what says "own" is touched by the fiber itself, or by whoever made it ready or runs it.
+#pragma once
+
+#include <heddle/base/spin_lock.hpp>
+#include <heddle/fiber/agent.hpp>
+#include <heddle/fiber/context.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <stop_token>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace heddle {
+enum class cancel_reason;
+}
+
+namespace heddle::detail {
+
+class runtime_state;
+struct fiber_record;
+struct join_wait;
+struct stack;
+
+/// One fiber_local's value in one fiber or thread.
+struct local_value {
+  std::uint64_t key = 0;  // which fiber_local; keys are never used twice
+  void* value = nullptr;
+  void (*destroy)(void*) = nullptr;
+};
+
+/// What few fibers have; made on first use.
+struct fiber_extras {
+  std::string name;
+  std::stop_source stop{std::nostopstate};
+  std::vector<local_value> locals;  // own
+};
+
+enum class fiber_phase : std::uint8_t { free, live, ended };
+
+struct alignas(cache_line) fiber_record final : context, agent {
+  static constexpr std::size_t inline_bytes = 64;
+
+  fiber_record() noexcept : agent(true) {}
+
+  fiber_record* next = nullptr;           // guarded by the queue that it is in
+  stack* bound_stack = nullptr;           // own
+  runtime_state* home = nullptr;          // constant while live
+  atomic<std::uint64_t> id{0};            // constant while live; 0: free
+  void (*entry)(fiber_record&) = nullptr;  // runs the callable, then destroys it
+  fiber_extras* extras = nullptr;         // made and freed under lock
+  join_wait* joiner = nullptr;            // guarded by lock
+  atomic<std::uint32_t> references{0};
+  std::uint32_t stack_pages = 0;          // 0: the runtime's default
+  std::uint16_t pins = 0;                 // own: how many no_migrate are alive
+  std::uint16_t pinned_to = 0;            // the worker, while pins > 0
+  atomic<std::uint8_t> cancel{0};         // 0, or 1 + cancel_reason; written once while live
+  atomic<fiber_phase> phase{fiber_phase::free};
+  atomic<bool> stop_requested{false};     // set before the extras exist; guarded by lock
+  bool callable_on_heap = false;
+  spin_lock lock;                         // for what says so above
+
+  void* callable() noexcept {
+    return callable_on_heap ? *reinterpret_cast<void**>(storage) : storage;
+  }
+
+  alignas(std::max_align_t) std::byte storage[inline_bytes];
+};
+
+/// The extras of `r`, made if need be; throws std::bad_alloc. Any thread that holds a reference.
+fiber_extras& extras_of(fiber_record& r);
+
+/// Copies the name, cut to `size` with its terminating zero; safe for a stale pointer (I2).
+void copy_name(fiber_record& r, std::uint64_t id, char* out, std::size_t size) noexcept;
+
+}  // namespace heddle::detail

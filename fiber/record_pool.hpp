@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSL-1.0
+// record_pool: where the blocks of fibers come from: slabs that grow up to huge-page size and live
+//   as long as their runtime, so that every block can be looked at at any time (record.hpp, I2).
+//   Workers keep free blocks at hand and trade them here in batches.
+//   Any thread may call. Lock order: the pool's lock, then nothing.
+#pragma once
+
+#include <heddle/fiber/record.hpp>
+
+#include <cstddef>
+#include <vector>
+
+namespace heddle::detail {
+
+/// A chain of free blocks, linked by fiber_record::next.
+struct record_chain {
+  fiber_record* first = nullptr;
+  std::size_t count = 0;
+
+  void push(fiber_record* r) noexcept {
+    r->next = first;
+    first = r;
+    ++count;
+  }
+  fiber_record* pop() noexcept {
+    fiber_record* r = first;
+    if (r != nullptr) {
+      first = r->next;
+      --count;
+    }
+    return r;
+  }
+};
+
+class record_pool {
+ public:
+  record_pool() noexcept = default;
+  ~record_pool();
+  record_pool(const record_pool&) = delete;
+  record_pool& operator=(const record_pool&) = delete;
+
+  /// Moves up to `wanted` free blocks to `into`; at least one, or throws std::system_error
+  /// (not_enough_memory).
+  void take(record_chain& into, std::size_t wanted);
+  /// Moves `count` blocks out of `from`.
+  void put(record_chain& from, std::size_t count) noexcept;
+
+  /// Calls `visit` with every block that was ever in use. Nothing is locked meanwhile.
+  template <class Visit>
+  void for_each(Visit&& visit) {
+    for (std::size_t s = 0; s < slab_count(); ++s) {
+      const slab each = slab_at(s);
+      for (std::size_t i = 0; i < each.used; ++i) visit(each.blocks[i]);
+    }
+  }
+
+ private:
+  struct slab {
+    fiber_record* blocks;
+    std::size_t bytes;
+    std::size_t capacity;
+    std::size_t used;  // blocks made so far
+  };
+
+  void grow_locked();
+  std::size_t slab_count() noexcept;
+  slab slab_at(std::size_t index) noexcept;
+
+  spin_lock lock_;
+  record_chain free_;        // guarded by lock_
+  std::vector<slab> slabs_;  // guarded by lock_
+};
+
+}  // namespace heddle::detail

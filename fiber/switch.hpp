@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+// switch: leaves one context for another. The only place that jumps; the only user of
+//   Boost.Context. Callers: the worker.
+//
+//   Nothing here knows the thread: what belongs to it (the exception record, the payload) is handed
+//   in, and a context that comes back must ask anew for whatever it knew of its thread.
+#pragma once
+
+#include <heddle/fiber/context.hpp>
+#include <heddle/fiber/stack.hpp>
+
+#include <boost/context/detail/fcontext.hpp>
+
+#include <cstdint>
+
+#if defined(HEDDLE_ASAN)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if defined(HEDDLE_TSAN)
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace heddle::detail {
+
+using entry_fn = void (*)(boost::context::detail::transfer_t);
+
+/// What the one who arrives learns: where the one who left can be resumed, and the payload.
+struct arrival {
+  void* left_sp;
+  void* payload;
+};
+
+/// Makes `target` start in `entry` at the top of `place`, with the default floating-point
+/// environment and no exception in flight.
+void prepare_context(context& target, const stack& place, entry_fn entry) noexcept;
+
+/// Makes `target`, which has not started, go on at once on the stack of `ended`, whose work is done.
+void adopt_stack(context& target, context& ended, exception_state* exceptions) noexcept;
+
+/// Tells the tools about the stack that the calling OS thread came with; call on it.
+void prepare_home(context& home) noexcept;
+
+/// Tells the tools that `gone` will not run again. Call when it is off its stack.
+inline void retire_context([[maybe_unused]] context& gone) noexcept {
+#if defined(HEDDLE_TSAN)
+  if (gone.tsan_fiber != nullptr) __tsan_destroy_fiber(gone.tsan_fiber);
+  gone.tsan_fiber = nullptr;
+#endif
+}
+
+namespace switching {
+
+#if defined(__x86_64__)
+/// The saved frame of Boost.Context starts with MXCSR and the x87 control word. The six low bits of
+/// MXCSR are sticky exception flags, which the ABI does not preserve over calls. Where two contexts
+/// differ in them, reloading MXCSR costs some 55 ns when switches follow each other quickly; so the
+/// target takes over the flags as they are now, and keeps its control bits.
+inline void carry_sticky_flags(void* target_sp) noexcept {
+  constexpr std::uint32_t sticky = 0x3F;
+  const std::uint32_t now = __builtin_ia32_stmxcsr();
+  auto* saved = static_cast<std::uint32_t*>(target_sp);
+  *saved = (*saved & ~sticky) | (now & sticky);
+}
+#else
+inline void carry_sticky_flags(void*) noexcept {}
+#endif
+
+#if defined(__aarch64__)
+inline std::uint64_t read_fpcr() noexcept {
+  std::uint64_t value;
+  asm volatile("mrs %0, fpcr" : "=r"(value));
+  return value;
+}
+inline void write_fpcr(std::uint64_t value) noexcept {
+  asm volatile("msr fpcr, %0" ::"r"(value));
+}
+#endif
+
+}  // namespace switching
+
+/// Call first thing after arriving in `self`, by a switch or at its entry.
+inline void finish_switch([[maybe_unused]] context& self) noexcept {
+#if defined(HEDDLE_ASAN)
+  __sanitizer_finish_switch_fiber(self.fake_stack, nullptr, nullptr);
+#endif
+#if defined(__aarch64__)
+  if (self.fpcr != switching::read_fpcr()) switching::write_fpcr(self.fpcr);
+#endif
+}
+
+/// Goes from `from` to `to` on this OS thread, whose exception record is `exceptions`. Returns when
+/// somebody switches back, perhaps on another thread; finish_switch is done by then. With `dying`,
+/// `from` never comes back.
+template <bool dying = false>
+inline arrival switch_context(context& from, context& to, exception_state* exceptions,
+                              void* payload) noexcept {
+  from.exceptions = *exceptions;
+  *exceptions = to.exceptions;
+  switching::carry_sticky_flags(to.sp);
+#if defined(__aarch64__)
+  from.fpcr = switching::read_fpcr();
+#endif
+#if defined(HEDDLE_ASAN)
+  __sanitizer_start_switch_fiber(dying ? nullptr : &from.fake_stack, to.stack_bottom,
+                                 to.stack_bytes);
+#endif
+#if defined(HEDDLE_TSAN)
+  __tsan_switch_to_fiber(to.tsan_fiber, __tsan_switch_to_fiber_no_sync);
+#endif
+  const auto back = boost::context::detail::jump_fcontext(to.sp, payload);
+  finish_switch(from);
+  return {back.fctx, back.data};
+}
+
+}  // namespace heddle::detail

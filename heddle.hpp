@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+// heddle: fibers, channels and the rest: the table of contents of what heddle promises.
+#pragma once
+
+#include <heddle/sched/blocking.hpp>
+#include <heddle/sched/cancel.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/fiber.hpp>
+#include <heddle/sched/fiber_local.hpp>
+#include <heddle/sched/no_migrate.hpp>
+#include <heddle/sched/options.hpp>
+#include <heddle/sched/runtime.hpp>
+#include <heddle/sched/stats.hpp>
+#include <heddle/sched/this_fiber.hpp>
+#include <heddle/sync/channel.hpp>
+#include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/mutex.hpp>
+#include <heddle/sync/wait_group.hpp>

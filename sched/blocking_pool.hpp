@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+// blocking_pool: OS threads for calls that block. A thread is started when a job finds none idle, up
+//   to a limit; beyond it jobs queue. A thread that had nothing to do for ten seconds ends.
+//   Any thread may call. Lock order: the pool's lock, then nothing.
+#pragma once
+
+#include <heddle/base/spin_lock.hpp>
+#include <heddle/fiber/agent.hpp>
+
+#include <cstdint>
+#include <list>
+#include <thread>
+
+namespace heddle::detail {
+
+class runtime_state;
+
+/// A call to run; lies on the stack of the fiber that waits for it.
+struct blocking_job {
+  void (*run)(blocking_job&) noexcept = nullptr;
+  agent* who = nullptr;
+  blocking_job* next = nullptr;
+};
+
+class blocking_pool {
+ public:
+  blocking_pool(runtime_state& rt, unsigned limit) noexcept : rt_(rt), limit_(limit) {}
+  ~blocking_pool() { stop(); }
+
+  /// Runs `job` on a thread of the pool while the calling fiber waits. Throws std::system_error
+  /// (resource_unavailable_try_again) if no thread is there and none can be started.
+  void run(blocking_job& job);
+  void stop() noexcept;
+
+ private:
+  void ensure_thread();
+  void submit(blocking_job& job) noexcept;
+  void serve(std::list<std::thread>::iterator self) noexcept;
+  blocking_job* next_job() noexcept;
+  void reap() noexcept;
+
+  runtime_state& rt_;
+  const unsigned limit_;
+  spin_lock lock_;
+  blocking_job* first_ = nullptr;      // guarded by lock_
+  blocking_job* last_ = nullptr;       // the same
+  std::uint32_t queued_ = 0;           // the same
+  std::uint32_t idle_ = 0;             // the same
+  std::uint32_t threads_ = 0;          // the same
+  bool stopping_ = false;              // the same
+  std::list<std::thread> running_;     // the same
+  std::list<std::thread> ended_;       // the same; to be joined
+  atomic<std::uint32_t> word_{0};      // futex: a job came, or the end
+};
+
+}  // namespace heddle::detail

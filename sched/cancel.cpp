@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+// cancel: marking a fiber as cancelled and ending its wait; its stop state.
+#include <heddle/sched/cancel.hpp>
+#include <heddle/base/asymmetric_fence.hpp>
+#include <heddle/sched/stop.hpp>
+#include <heddle/sched/wait.hpp>
+
+#include <mutex>
+#include <new>
+
+namespace heddle {
+
+const char* cancelled::what() const noexcept {
+  switch (reason_) {
+    case cancel_reason::requested: return "heddle: the fiber was cancelled";
+    case cancel_reason::sibling_failed: return "heddle: the fiber was cancelled: a sibling failed";
+    case cancel_reason::deadline: return "heddle: the fiber was cancelled: its deadline passed";
+    case cancel_reason::shutdown: return "heddle: the fiber was cancelled: its runtime is ending";
+  }
+  return "heddle: the fiber was cancelled";
+}
+
+void this_fiber::check_cancel() { detail::cancellation_point(); }
+
+namespace detail {
+
+void throw_cancelled() {
+  const fiber_record* self = current_worker()->current();
+  const auto reason = self->cancel.load(std::memory_order_relaxed) - 1;
+  throw cancelled(static_cast<cancel_reason>(reason));
+}
+
+bool cancel_fiber(fiber_record& r, cancel_reason why) noexcept {
+  if (r.phase.load(std::memory_order_relaxed) != fiber_phase::live) return false;
+  std::uint8_t none = 0;
+  const auto mark = static_cast<std::uint8_t>(1 + static_cast<int>(why));
+  if (!r.cancel.compare_exchange_strong(none, mark, std::memory_order_relaxed)) return false;
+  request_stop(r);
+  // The fiber opens its claim word, passes a light fence and looks at the mark (waiting::announce).
+  heavy_fence();
+  const ticket open = r.claim.cancellable_now();
+  if (open && r.claim.try_claim(open, case_cancelled)) ready(r);
+  return true;
+}
+
+bool request_stop(fiber_record& r) noexcept {
+  std::stop_source source{std::nostopstate};
+  bool first;
+  {
+    const std::lock_guard hold(r.lock);
+    first = !r.stop_requested.load(std::memory_order_relaxed);
+    r.stop_requested.store(true, std::memory_order_relaxed);
+    if (r.extras != nullptr) source = r.extras->stop;
+  }
+  // Runs the callbacks: no lock is held.
+  return source.stop_possible() ? source.request_stop() : first;
+}
+
+std::stop_source stop_source_of(fiber_record& r) noexcept {
+  try {
+    fiber_extras& extras = extras_of(r);
+    {
+      const std::lock_guard hold(r.lock);
+      if (extras.stop.stop_possible()) return extras.stop;
+    }
+    std::stop_source made;
+    const std::lock_guard hold(r.lock);
+    if (!extras.stop.stop_possible()) {
+      // No callback can be registered yet: nothing of the user's runs under the lock.
+      if (r.stop_requested.load(std::memory_order_relaxed)) made.request_stop();
+      extras.stop = std::move(made);
+    }
+    return extras.stop;
+  } catch (const std::bad_alloc&) {
+    return std::stop_source{std::nostopstate};
+  }
+}
+
+}  // namespace detail
+}  // namespace heddle

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+// ending: the last steps of a fiber.
+#include <heddle/sched/ending.hpp>
+#include <heddle/base/assert.hpp>
+#include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/wait.hpp>
+
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+
+namespace heddle::detail {
+
+void destroy_locals(fiber_record& self) noexcept {
+  // extras is read without the lock: only others' first use of a name or a stop source could make
+  // them meanwhile, and those have no locals.
+  fiber_extras* extras = nullptr;
+  {
+    const std::lock_guard hold(self.lock);
+    extras = self.extras;
+  }
+  if (extras == nullptr) return;
+  // A destructor may use another local, even make one anew.
+  while (!extras->locals.empty()) {
+    const local_value last = extras->locals.back();
+    extras->locals.pop_back();
+    last.destroy(last.value);
+  }
+}
+
+void announce_end(fiber_record& self) noexcept {
+  runtime_state& rt = *self.home;
+  // (en.1) acquire: the others' references are gone, and what they did is seen; pairs with (en.2).
+  if (self.references.load(std::memory_order_acquire) == 1) {
+    rt.release(&self);
+    return;
+  }
+  agent* joiner = nullptr;
+  {
+    const std::lock_guard hold(self.lock);
+    self.phase.store(fiber_phase::ended, std::memory_order_relaxed);
+    if (self.joiner != nullptr) {
+      agent* who = self.joiner->who;
+      if (who->claim.try_claim(self.joiner->claim, 0)) joiner = who;
+      self.joiner = nullptr;
+    }
+  }
+  rt.release(&self);
+  if (joiner != nullptr) ready(*joiner);
+}
+
+void die_of_exception(fiber_record& self) noexcept {
+  char name[256];
+  const auto id = self.id.load(std::memory_order_relaxed);
+  copy_name(self, id, name, sizeof name);
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  int status = 0;
+  char* readable = type == nullptr
+                       ? nullptr
+                       : abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  const char* type_name = readable != nullptr ? readable : type != nullptr ? type->name() : "?";
+  const char* what = "(not a std::exception)";
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    what = e.what();
+    complain("an exception left fiber %llu%s%s%s: %s: %s", static_cast<unsigned long long>(id),
+             name[0] != '\0' ? " '" : "", name, name[0] != '\0' ? "'" : "", type_name, what);
+    std::terminate();
+  } catch (...) {
+    complain("an exception left fiber %llu%s%s%s: %s %s", static_cast<unsigned long long>(id),
+             name[0] != '\0' ? " '" : "", name, name[0] != '\0' ? "'" : "", type_name, what);
+    std::terminate();
+  }
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSL-1.0
+// fiber_local: where the values lie: in the fiber's extras, or in the thread's own list.
+#include <heddle/sched/fiber_local.hpp>
+#include <heddle/sched/worker.hpp>
+
+#include <algorithm>
+
+namespace heddle::detail {
+
+namespace {
+
+struct thread_locals {
+  std::vector<local_value> values;
+  ~thread_locals() {
+    while (!values.empty()) {
+      const local_value last = values.back();
+      values.pop_back();
+      last.destroy(last.value);
+    }
+  }
+};
+
+/// The list of the calling fiber, or thread; null if the fiber has none yet.
+[[gnu::noinline]] std::vector<local_value>* locals(bool make) {
+  worker* w = current_worker();
+  if (w != nullptr && w->current() != nullptr) {
+    fiber_record& self = *w->current();
+    if (!make && self.extras == nullptr) return nullptr;
+    return &extras_of(self).locals;
+  }
+  // thread_local: the values of a plain thread.
+  thread_local thread_locals mine;
+  return &mine.values;
+}
+
+}  // namespace
+
+std::uint64_t new_local_key() noexcept {
+  static atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+void* find_local(std::uint64_t key) noexcept {
+  const auto* values = locals(false);
+  if (values == nullptr) return nullptr;
+  const auto found = std::find_if(values->begin(), values->end(),
+                                  [key](const local_value& each) { return each.key == key; });
+  return found == values->end() ? nullptr : found->value;
+}
+
+void add_local(std::uint64_t key, void* value, void (*destroy)(void*)) {
+  locals(true)->push_back({key, value, destroy});
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSL-1.0
+// options: defaults from the environment and the machine, and what is refused.
+#include <heddle/sched/options.hpp>
+#include <heddle/fiber/stack.hpp>
+
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace heddle::detail {
+
+namespace {
+
+constexpr unsigned max_workers = 4096;
+
+std::optional<std::uint64_t> number_from_environment(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return std::nullopt;
+  const std::string_view all(text);
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(all.data(), all.data() + all.size(), value);
+  if (error != std::errc{} || end != all.data() + all.size() || value == 0) {
+    throw std::invalid_argument(std::string("heddle: the environment variable ") + variable +
+                                " is '" + std::string(all.substr(0, 64)) +
+                                "'; it must be a whole number above 0");
+  }
+  return value;
+}
+
+unsigned affinity_count() noexcept {
+  // The kernel refuses a mask smaller than its own; so ask with larger ones until it fits.
+  for (std::size_t processors = 1024; processors <= 1024 * 1024; processors *= 4) {
+    cpu_set_t* set = CPU_ALLOC(processors);
+    if (set == nullptr) break;
+    const std::size_t bytes = CPU_ALLOC_SIZE(processors);
+    const bool known = ::sched_getaffinity(0, bytes, set) == 0;
+    const int count = known ? CPU_COUNT_S(bytes, set) : 0;
+    CPU_FREE(set);
+    if (known) return static_cast<unsigned>(std::max(count, 1));
+  }
+  return 1;
+}
+
+/// Processors' worth of a quota file pair; infinity where there is no limit.
+double quota_of(double quota, double period) {
+  return quota > 0 && period > 0 ? quota / period : std::numeric_limits<double>::infinity();
+}
+
+double quota_v2(const std::string& group) {
+  std::ifstream in(group + "/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(in >> quota >> period) || quota == "max") return std::numeric_limits<double>::infinity();
+  return quota_of(std::atof(quota.c_str()), period);
+}
+
+double quota_v1(const std::string& group) {
+  std::ifstream quota_in(group + "/cpu.cfs_quota_us");
+  std::ifstream period_in(group + "/cpu.cfs_period_us");
+  double quota = 0;
+  double period = 0;
+  if (!(quota_in >> quota) || !(period_in >> period)) {
+    return std::numeric_limits<double>::infinity();
+  }
+  return quota_of(quota, period);
+}
+
+/// Where the hierarchy of `controller` is mounted ("" for v2), or "".
+std::string mount_of(bool v2) {
+  std::ifstream in("/proc/self/mountinfo");
+  std::string line;
+  while (std::getline(in, line)) {
+    const auto dash = line.find(" - ");
+    if (dash == std::string::npos) continue;
+    std::istringstream tail(line.substr(dash + 3));
+    std::string type, source, flags;
+    tail >> type >> source >> flags;
+    const bool cpu = ("," + flags + ",").find(",cpu,") != std::string::npos;
+    if (v2 ? type != "cgroup2" : type != "cgroup" || !cpu) continue;
+    std::istringstream head(line);
+    std::string id, parent, device, root, mount;
+    head >> id >> parent >> device >> root >> mount;
+    return mount;
+  }
+  return "";
+}
+
+/// The smallest quota of the process's group and all above it.
+double cgroup_quota() {
+  double least = std::numeric_limits<double>::infinity();
+  std::ifstream in("/proc/self/cgroup");
+  std::string line;
+  while (std::getline(in, line)) {
+    const auto first = line.find(':');
+    const auto second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    const bool v2 = controllers == ",,";
+    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
+    const std::string mount = mount_of(v2);
+    if (mount.empty()) continue;
+    for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
+      if (path == "/") path.clear();
+      least = std::min(least, v2 ? quota_v2(mount + path) : quota_v1(mount + path));
+      if (path.empty() || path.find('/') == std::string::npos) break;
+    }
+  }
+  return least;
+}
+
+}  // namespace
+
+unsigned usable_processors() noexcept {
+  const unsigned allowed = affinity_count();
+  try {
+    const double quota = cgroup_quota();
+    if (quota < allowed) return std::max(1u, static_cast<unsigned>(std::ceil(quota)));
+  } catch (const std::exception&) {
+    // Without memory to read it, the quota is not known; the affinity mask is.
+  }
+  return allowed;
+}
+
+std::size_t checked_stack_size(std::size_t bytes) {
+  if (bytes < min_stack_size || bytes > max_stack_size) {
+    throw std::invalid_argument("heddle: a stack of " + std::to_string(bytes) +
+                                " bytes was asked for; it must have 16 KiB to 1 GiB");
+  }
+  const std::size_t page = page_size();
+  return (bytes + page - 1) / page * page;
+}
+
+options complete(options wanted) {
+  if (wanted.workers == 0) {
+    const auto set = number_from_environment("HEDDLE_WORKERS");
+    if (set && *set > max_workers) {
+      throw std::invalid_argument("heddle: the environment variable HEDDLE_WORKERS asks for " +
+                                  std::to_string(*set) + " workers; at most 4096 are possible");
+    }
+    wanted.workers = set ? static_cast<unsigned>(*set) : usable_processors();
+  }
+  if (wanted.workers > max_workers) {
+    throw std::invalid_argument("heddle: options::workers is " + std::to_string(wanted.workers) +
+                                "; at most 4096 are possible");
+  }
+  wanted.max_spare_workers = std::min(wanted.max_spare_workers, max_workers);
+  if (wanted.max_blocking == 0) {
+    throw std::invalid_argument("heddle: options::max_blocking is 0; blocking() needs a thread");
+  }
+  if (wanted.long_run < std::chrono::milliseconds(1)) {
+    throw std::invalid_argument("heddle: options::long_run is " +
+                                std::to_string(wanted.long_run.count()) +
+                                " ms; it must be at least 1 ms");
+  }
+  if (wanted.stack_size == options{}.stack_size) {
+    if (const auto set = number_from_environment("HEDDLE_STACK_SIZE")) {
+      try {
+        wanted.stack_size = checked_stack_size(*set);
+      } catch (const std::invalid_argument& wrong) {
+        throw std::invalid_argument(std::string(wrong.what()) +
+                                    " (from the environment variable HEDDLE_STACK_SIZE)");
+      }
+    }
+  }
+  wanted.stack_size = checked_stack_size(wanted.stack_size);
+  return wanted;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSL-1.0
+// options: what a runtime can be told. What is left at its default is filled in from the
+//   environment and the machine.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+
+namespace heddle {
+
+/// How a runtime is set up. An aggregate for designated initialisers: `run({.workers = 2}, f)`.
+struct options {
+  /// OS threads that run fibers. 0: $HEDDLE_WORKERS if set, else what the process may use (affinity
+  /// mask and cgroup CPU quota, whichever is smaller). At most 4,096.
+  unsigned workers = 0;
+  /// OS threads that may be added, one for each worker that is stuck in one fiber for longer than
+  /// `long_run` while others wait.
+  unsigned max_spare_workers = 64;
+  /// OS threads for blocking(); further calls queue.
+  unsigned max_blocking = 512;
+  /// Bytes of address space for each fiber's stack, rounded up to pages, committed on first touch.
+  /// 16 KiB to 1 GiB; left at its default: $HEDDLE_STACK_SIZE if set.
+  std::size_t stack_size = 256 * 1024;
+  /// Whether an unmapped guard lies below each stack.
+  bool guard_pages = true;
+  /// A fiber that runs longer while others wait is counted (runtime_stats::long_runs), and a spare
+  /// worker takes over its queue. At least 1 ms.
+  std::chrono::milliseconds long_run{10};
+};
+
+namespace detail {
+
+/// Fills in and checks; throws std::invalid_argument that names what is wrong.
+options complete(options wanted);
+
+/// How many processors this process may really use: affinity mask and cgroup quota (v1 and v2).
+unsigned usable_processors() noexcept;
+
+/// Rounded up to pages; throws std::invalid_argument below 16 KiB or above 1 GiB.
+std::size_t checked_stack_size(std::size_t bytes);
+
+}  // namespace detail
+}  // namespace heddle

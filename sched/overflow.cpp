@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+// overflow: the signal handler. It runs on the alternate stack and calls nothing that allocates.
+#include <heddle/sched/overflow.hpp>
+#include <heddle/base/assert.hpp>
+#include <heddle/fiber/stack.hpp>
+#include <heddle/sched/worker.hpp>
+
+#include <signal.h>
+
+#include <new>
+
+namespace heddle::detail {
+
+namespace {
+
+constexpr std::size_t alternate_bytes = 64 * 1024;
+
+struct sigaction segv_before;
+struct sigaction bus_before;
+
+// A signal handler may not take the record's lock: the fiber itself may hold it.
+void report_if_overflow(const std::byte* at) noexcept {
+  worker* w = current_worker();
+  fiber_record* r = w != nullptr ? w->current() : nullptr;
+  if (r == nullptr || r->bound_stack == nullptr) return;
+  const stack& s = *r->bound_stack;
+  const std::byte* guard_bottom = s.bottom - s.of->guard_bytes();
+  if (!s.guarded || at < guard_bottom || at >= s.bottom) return;
+  const char* name = r->extras != nullptr ? r->extras->name.c_str() : "";
+  complain(
+      "stack overflow in fiber %llu%s%s%s: its stack of %zu KiB is full (the fault was at %p, in "
+      "the guard below it). Give it more by fiber_options::stack_size, options::stack_size or "
+      "HEDDLE_STACK_SIZE.",
+      static_cast<unsigned long long>(r->id.load(std::memory_order_relaxed)),
+      name[0] != '\0' ? " '" : "", name, name[0] != '\0' ? "'" : "", s.of->size() / 1024,
+      static_cast<const void*>(at));
+}
+
+void on_fault(int number, siginfo_t* info, void* machine) noexcept {
+  report_if_overflow(static_cast<const std::byte*>(info->si_addr));
+  const struct sigaction& before = number == SIGSEGV ? segv_before : bus_before;
+  if ((before.sa_flags & SA_SIGINFO) != 0) {
+    before.sa_sigaction(number, info, machine);
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(number);
+  } else {
+    // Back to the instruction, which faults again and kills the process as it would have.
+    ::signal(number, SIG_DFL);
+  }
+}
+
+void install() noexcept {
+  struct sigaction action {};
+  action.sa_sigaction = &on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  sigemptyset(&action.sa_mask);
+  ::sigaction(SIGSEGV, &action, &segv_before);
+  ::sigaction(SIGBUS, &action, &bus_before);
+}
+
+}  // namespace
+
+overflow_guard::overflow_guard() noexcept
+    : memory_(new (std::nothrow) std::byte[alternate_bytes]) {
+  [[maybe_unused]] static const bool once = (install(), true);
+  if (memory_ == nullptr) return;  // a fault then kills the process without a report
+  stack_t wanted{};
+  wanted.ss_sp = memory_.get();
+  wanted.ss_size = alternate_bytes;
+  ::sigaltstack(&wanted, &before_);
+}
+
+overflow_guard::~overflow_guard() {
+  if (memory_ == nullptr) return;
+  stack_t none{};
+  none.ss_flags = SS_DISABLE;
+  ::sigaltstack((before_.ss_flags & SS_DISABLE) != 0 ? &none : &before_, nullptr);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSL-1.0
+// overflow: reports a fiber that ran into the guard below its stack, then lets the process die by
+//   the signal as usual. A handler that the user had installed before is called after the report.
+#pragma once
+
+#include <csignal>
+#include <memory>
+
+namespace heddle::detail {
+
+/// The alternate signal stack of a worker's thread, while it lives; the first one installs the
+/// handler (SIGSEGV and SIGBUS), once per process.
+class overflow_guard {
+ public:
+  overflow_guard() noexcept;
+  ~overflow_guard();
+  overflow_guard(const overflow_guard&) = delete;
+  overflow_guard& operator=(const overflow_guard&) = delete;
+
+ private:
+  std::unique_ptr<std::byte[]> memory_;
+  stack_t before_{};
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSL-1.0
+// process: the list of runtimes, exit and fork.
+#include <heddle/sched/process.hpp>
+#include <heddle/base/assert.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/runtime_state.hpp>
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+
+namespace heddle::detail {
+
+namespace {
+
+constinit spin_lock runtimes_lock;
+constinit runtime_state* runtimes = nullptr;  // guarded by runtimes_lock; linked by next_runtime
+constinit runtime_state* halted_at_exit = nullptr;
+constinit atomic<bool> forked{false};
+
+void describe_current(char* out, std::size_t size) noexcept {
+  worker* w = current_worker();
+  fiber_record* r = w != nullptr ? w->current() : nullptr;
+  if (r == nullptr) {
+    std::snprintf(out, size, "no fiber");
+    return;
+  }
+  const auto id = r->id.load(std::memory_order_relaxed);
+  const int n = std::snprintf(out, size, "fiber %llu ", static_cast<unsigned long long>(id));
+  if (!r->lock.held() && n > 0) {
+    copy_name(*r, id, out + n, size - std::min(size - 1, static_cast<std::size_t>(n)));
+  }
+}
+
+void halt() noexcept {
+  constexpr std::int64_t patience_ns = 100'000'000;
+  const std::int64_t until = real_now_ns() + patience_ns;
+  for (unsigned i = 0, count = halted_at_exit->worker_count(); i < count; ++i) {
+    worker* w = halted_at_exit->worker_at(i);
+    if (w == current_worker()) continue;
+    backoff wait;
+    while (!decltype(w->queue)::thief(w->queue).halt() && real_now_ns() < until) wait.pause();
+  }
+}
+
+void in_forked_child() noexcept { forked.store(true, std::memory_order_relaxed); }
+
+}  // namespace
+
+void prepare_process() noexcept {
+  [[maybe_unused]] static const bool once = [] {
+    describe_fiber = &describe_current;
+    ::pthread_atfork(nullptr, nullptr, &in_forked_child);
+    return true;
+  }();
+}
+
+void refuse_after_fork() noexcept {
+  HEDDLE_CHECK(!forked.load(std::memory_order_relaxed),
+               "heddle was used in a forked child, where its threads do not exist; a child may "
+               "only call exec or _exit");
+}
+
+void enlist(runtime_state& rt) noexcept {
+  const std::lock_guard hold(runtimes_lock);
+  rt.next_runtime = runtimes;
+  runtimes = &rt;
+}
+
+void delist(runtime_state& rt) noexcept {
+  const std::lock_guard hold(runtimes_lock);
+  for (runtime_state** link = &runtimes; *link != nullptr; link = &(*link)->next_runtime) {
+    if (*link == &rt) {
+      *link = rt.next_runtime;
+      return;
+    }
+  }
+}
+
+void halt_at_exit(runtime_state& rt) noexcept {
+  halted_at_exit = &rt;
+  std::atexit(&halt);
+  std::at_quick_exit(&halt);
+}
+
+void runtime_state::wake_everybody() noexcept {
+  const std::lock_guard hold(runtimes_lock);
+  for (runtime_state* rt = runtimes; rt != nullptr; rt = rt->next_runtime) rt->wake_all();
+}
+
+}  // namespace heddle::detail

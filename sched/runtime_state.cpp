@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: BSL-1.0
+// runtime_state: making and ending fibers, whom to wake, starting and ending a runtime.
+#include <heddle/sched/runtime_state.hpp>
+#include <heddle/base/assert.hpp>
+#include <heddle/base/chaos.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/process.hpp>
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+#include <system_error>
+
+namespace heddle::detail {
+
+void injector::push(fiber_record* r) noexcept { push(r, r, 1); }
+
+void injector::push(fiber_record* first, fiber_record* last, std::uint32_t count) noexcept {
+  last->next = nullptr;
+  const std::lock_guard hold(lock_);
+  (last_ == nullptr ? first_ : last_->next) = first;
+  last_ = last;
+  size_.store(size() + count, std::memory_order_relaxed);
+}
+
+fiber_record* injector::pop(std::uint32_t wanted, std::uint32_t& got) noexcept {
+  const std::lock_guard hold(lock_);
+  fiber_record* first = first_;
+  fiber_record* last = nullptr;
+  for (got = 0; got < wanted && first_ != nullptr; ++got) {
+    last = first_;
+    first_ = first_->next;
+  }
+  if (first_ == nullptr) last_ = nullptr;
+  if (last != nullptr) last->next = nullptr;
+  size_.store(size() - got, std::memory_order_relaxed);
+  return first;
+}
+
+namespace {
+
+std::system_error cannot_start(const char* what, unsigned index, unsigned wanted) {
+  return {std::make_error_code(std::errc::resource_unavailable_try_again),
+          std::string("heddle: could not start ") + what + " " + std::to_string(index + 1) + " of " +
+              std::to_string(wanted) +
+              "; ask for fewer (options::workers, HEDDLE_WORKERS) or raise the limit on threads "
+              "(ulimit -u, or the cgroup's pids.max)"};
+}
+
+void start_thread(worker& w) {
+  if (fails(fault::thread)) {
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+  }
+  w.start();
+}
+
+}  // namespace
+
+runtime_state::runtime_state(const options& wanted)
+    : opts(complete(wanted)),
+      base_workers(opts.workers),
+      stacks(opts.stack_size, opts.guard_pages),
+      blocking(*this, opts.max_blocking),
+      watch(*this),
+      workers_(std::make_unique<atomic<worker*>[]>(opts.workers + opts.max_spare_workers)) {
+  prepare_asymmetric_fences();
+  prepare_process();
+  owned_.reserve(worker_slots());
+  try {
+    for (unsigned i = 0; i < base_workers; ++i) {
+      owned_.push_back(std::make_unique<worker>(*this, i, false));
+      // (rs.2) release: the worker is made; pairs with (rs.1).
+      workers_[i].store(owned_.back().get(), std::memory_order_release);
+    }
+    // (rs.3) release: the workers are in their places; pairs with (rs.4).
+    worker_count_.store(base_workers, std::memory_order_release);
+    start_workers();
+  } catch (...) {
+    join_workers();
+    throw;
+  }
+  enlist(*this);
+}
+
+void runtime_state::start_workers() {
+  for (unsigned i = 0; i < base_workers; ++i) {
+    try {
+      start_thread(*owned_[i]);
+    } catch (const std::system_error&) {
+      throw cannot_start("worker thread", i, base_workers);
+    }
+  }
+  try {
+    if (fails(fault::thread)) {
+      throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+    }
+    watch.start();
+  } catch (const std::system_error&) {
+    throw cannot_start("the watchdog thread, after worker", base_workers - 1, base_workers);
+  }
+}
+
+runtime_state::~runtime_state() {
+  stopping.store(true, std::memory_order_relaxed);
+  // From here on fibers are cancelled from the start (start()), and ends are told (note_end()).
+  heavy_fence();
+  cancel_all(cancel_reason::shutdown);
+  wait_until_empty();
+  blocking.stop();
+  delist(*this);
+  join_workers();
+}
+
+void runtime_state::join_workers() noexcept {
+  watch.stop();
+  stop_workers.store(true, std::memory_order_relaxed);
+  heavy_fence();
+  wake_all();
+  for (auto& w : owned_) w->join();
+}
+
+void runtime_state::cancel_all(cancel_reason why) noexcept {
+  records.for_each([why](fiber_record& r) {
+    if (r.phase.load(std::memory_order_relaxed) == fiber_phase::live) cancel_fiber(r, why);
+  });
+}
+
+void runtime_state::wait_until_empty() noexcept {
+  constexpr std::int64_t patience_ns = 5'000'000'000;
+  std::int64_t complain_at = real_now_ns() + patience_ns;
+  while (alive() > 0) {
+    const auto word = ended_word_.load(std::memory_order_relaxed);
+    full_fence();
+    if (alive() == 0) break;
+    futex_wait(ended_word_, word, complain_at);
+    if (real_now_ns() < complain_at) continue;
+    complain("a runtime is ending, and waits for %llu fibers that were cancelled 5 s ago:",
+             static_cast<unsigned long long>(alive()));
+    int named = 0;
+    records.for_each([&named](fiber_record& r) {
+      if (r.phase.load(std::memory_order_relaxed) != fiber_phase::live || ++named > 10) return;
+      char name[256];
+      const auto id = r.id.load(std::memory_order_relaxed);
+      copy_name(r, id, name, sizeof name);
+      complain("  fiber %llu '%s' has not ended", static_cast<unsigned long long>(id), name);
+    });
+    complain_at = no_deadline;
+  }
+}
+
+void runtime_state::note_end() noexcept {
+  ended_word_.fetch_add(1, std::memory_order_relaxed);
+  futex_wake(&ended_word_, INT32_MAX);
+}
+
+fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
+  refuse_after_fork();
+  std::uint32_t pages = 0;
+  if (stack_size != 0) {
+    const std::size_t size = checked_stack_size(stack_size);
+    if (size != opts.stack_size) {
+      pages = static_cast<std::uint32_t>(size / page_size());
+      stacks.class_of(size);  // its class is made here, where running out of memory can be told
+    }
+  }
+  if (starved_count.load(std::memory_order_relaxed) > 0) [[unlikely]] {
+    throw std::system_error(
+        std::make_error_code(std::errc::resource_unavailable_try_again),
+        "heddle: out of stacks: fibers wait for one already. Start fewer at a time, make stacks "
+        "smaller (options::stack_size), or raise the limits on address space (ulimit -v) and on "
+        "mappings (vm.max_map_count; with options::guard_pages = false it is not needed)");
+  }
+  fiber_record* r;
+  worker* w = current_worker();
+  if (w != nullptr && &w->rt == this) {
+    r = w->take_record();
+    r->id.store(w->next_id(), std::memory_order_relaxed);
+    w->count_spawn();
+  } else {
+    record_chain one;
+    records.take(one, 1);
+    r = one.pop();
+    const std::lock_guard hold(foreign_lock_);
+    if (foreign_id_ == foreign_id_end_) foreign_id_ = fresh_ids(foreign_id_end_);
+    r->id.store(foreign_id_++, std::memory_order_relaxed);
+    foreign_spawned_.fetch_add(1, std::memory_order_relaxed);
+  }
+  r->sp = nullptr;
+  r->bound_stack = nullptr;
+  r->home = this;
+  r->stack_pages = pages;
+  r->cancel.store(0, std::memory_order_relaxed);
+  r->stop_requested.store(false, std::memory_order_relaxed);
+  r->callable_on_heap = false;
+  return r;
+}
+
+void runtime_state::discard(fiber_record* r) noexcept {
+  foreign_finished_.fetch_add(1, std::memory_order_relaxed);
+  free_record(r);
+}
+
+void runtime_state::start(fiber_record* r) noexcept {
+  r->phase.store(fiber_phase::live, std::memory_order_relaxed);
+  // The destructor sets `stopping`, passes a heavy fence, and looks for live fibers.
+  light_fence();
+  if (stopping.load(std::memory_order_relaxed)) [[unlikely]] {
+    cancel_fiber(*r, cancel_reason::shutdown);
+  }
+  schedule(r, place::back);
+}
+
+void runtime_state::schedule(fiber_record* r, place where) noexcept {
+  worker* w = current_worker();
+  if (r->pins != 0) [[unlikely]] {
+    worker_at(r->pinned_to)->deliver_pinned(r);
+  } else if (w != nullptr && &w->rt == this) [[likely]] {
+    w->count_wake();
+    w->schedule(r, where);
+  } else {
+    injected.push(r);
+    light_fence();
+    if (idle.should_wake()) wake_one();
+  }
+}
+
+void runtime_state::free_record(fiber_record* r) noexcept {
+  if (r->extras != nullptr) {
+    fiber_extras* extras;
+    {
+      const std::lock_guard hold(r->lock);
+      extras = std::exchange(r->extras, nullptr);
+      r->id.store(0, std::memory_order_relaxed);
+    }
+    delete extras;
+  } else {
+    r->id.store(0, std::memory_order_relaxed);
+  }
+  r->phase.store(fiber_phase::free, std::memory_order_relaxed);
+  worker* w = current_worker();
+  if (w != nullptr && &w->rt == this) {
+    w->put_record(r);
+  } else {
+    record_chain one;
+    one.push(r);
+    records.put(one, 1);
+  }
+}
+
+void runtime_state::release(fiber_record* r) noexcept {
+  // (en.2) acq_rel: what each holder did goes before the block's reuse; pairs with (en.1).
+  if (r->references.load(std::memory_order_acquire) == 1 ||
+      r->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    free_record(r);
+  }
+}
+
+void runtime_state::wake_one() noexcept {
+  if (worker* w = idle.take_sleeper()) {
+    watch.attend();
+    w->wake();
+  }
+}
+
+void runtime_state::wake_worker(worker& w) noexcept {
+  if (idle.cancel_sleep(w) || w.retired.load(std::memory_order_relaxed)) {
+    watch.attend();
+    w.wake();
+  }
+}
+
+void runtime_state::wake_all() noexcept {
+  while (worker* w = idle.take_any()) w->wake();
+  for (unsigned i = 0, count = worker_count(); i < count; ++i) {
+    if (worker_at(i)->retired.load(std::memory_order_relaxed)) worker_at(i)->wake();
+  }
+}
+
+void runtime_state::wait_for_stack(fiber_record* r) noexcept {
+  r->next = nullptr;
+  {
+    const std::lock_guard hold(starved_lock_);
+    (starved_last_ == nullptr ? starved_first_ : starved_last_->next) = r;
+    starved_last_ = r;
+    starved_count.fetch_add(1, std::memory_order_relaxed);
+  }
+  // A stack may have come free meanwhile; and sleeping workers may hold some. They look at the
+  // count on their way (worker::take_waiting).
+  heavy_fence();
+  wake_all();
+  if (stacks.pooled() > 0) stack_came_free();
+}
+
+void runtime_state::stack_came_free() noexcept {
+  fiber_record* r;
+  {
+    const std::lock_guard hold(starved_lock_);
+    r = starved_first_;
+    if (r == nullptr) return;
+    starved_first_ = r->next;
+    if (starved_first_ == nullptr) starved_last_ = nullptr;
+    starved_count.fetch_sub(1, std::memory_order_relaxed);
+  }
+  injected.push(r);
+  light_fence();
+  if (idle.should_wake()) wake_one();
+}
+
+bool runtime_state::add_spare() noexcept {
+  const std::lock_guard hold(spare_lock_);
+  const auto wanted = spares_wanted.load(std::memory_order_relaxed) + 1;
+  if (wanted > opts.max_spare_workers) return false;
+  spares_wanted.store(wanted, std::memory_order_relaxed);
+  const unsigned index = base_workers + wanted - 1;
+  if (index < worker_count()) {
+    full_fence();
+    worker_at(index)->wake();
+    return true;
+  }
+  try {
+    auto made = std::make_unique<worker>(*this, index, true);
+    start_thread(*made);
+    owned_.push_back(std::move(made));  // reserved: does not throw
+    workers_[index].store(owned_.back().get(), std::memory_order_release);
+    worker_count_.store(index + 1, std::memory_order_release);
+    return true;
+  } catch (const std::exception&) {
+    // No thread for it: tried again at the watchdog's next look.
+    spares_wanted.store(wanted - 1, std::memory_order_relaxed);
+    return false;
+  }
+}
+
+std::uint64_t runtime_state::alive() const noexcept {
+  std::uint64_t finished = foreign_finished_.load(std::memory_order_relaxed);
+  const unsigned count = worker_count();
+  for (unsigned i = 0; i < count; ++i) {
+    // (wk.2) acquire: what the ended fibers did is seen; pairs with (wk.1).
+    finished += worker_at(i)->finished.load(std::memory_order_acquire);
+  }
+  full_fence();
+  std::uint64_t spawned = foreign_spawned_.load(std::memory_order_relaxed);
+  for (unsigned i = 0, now = worker_count(); i < now; ++i) {
+    spawned += worker_at(i)->spawned.load(std::memory_order_relaxed);
+  }
+  return spawned - finished;
+}
+
+runtime_stats runtime_state::stats() noexcept {
+  runtime_stats sum;
+  sum.fibers_alive = alive();
+  sum.fibers_spawned = foreign_spawned_.load(std::memory_order_relaxed);
+  std::uint64_t at_hand = 0;
+  for (unsigned i = 0, count = worker_count(); i < count; ++i) {
+    const worker& w = *worker_at(i);
+    sum.fibers_spawned += w.spawned.load(std::memory_order_relaxed);
+    sum.switches += w.turns.load(std::memory_order_relaxed);
+    sum.steals += w.steals.load(std::memory_order_relaxed);
+    sum.parks += w.parks.load(std::memory_order_relaxed);
+    sum.wakes += w.wakes.load(std::memory_order_relaxed);
+    sum.timers_pending += w.timers.size();
+    at_hand += w.stack_count.load(std::memory_order_relaxed);
+    if (w.spare && !w.retired.load(std::memory_order_relaxed)) ++sum.spare_workers;
+  }
+  sum.long_runs = long_runs.load(std::memory_order_relaxed);
+  const auto out = stacks.handed_out();
+  sum.stacks_in_use = out > at_hand ? out - at_hand : 0;
+  sum.stacks_pooled = stacks.pooled() + at_hand;
+  sum.stack_bytes = stacks.reserved_bytes();
+  return sum;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSL-1.0
+// search: what a worker does on its home stack when its queue is empty, or its budget of switches
+//   is spent: timers, pinned and injected fibers, stealing, spinning, sleeping.
+//
+//   When to steal. A fiber that was woken last, or stands alone in a ring, will mostly be run by its
+//   own worker within nanoseconds; to take it away costs both of them more than it gains (measured
+//   elsewhere: a factor of 74 on a ping-pong). So a thief takes from a worker that makes progress
+//   only where several fibers wait, and else only after it has seen no progress for `patience`.
+#include <heddle/base/assert.hpp>
+#include <heddle/fiber/switch.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/overflow.hpp>
+#include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/wait.hpp>
+
+#include <algorithm>
+#include <mutex>
+
+namespace heddle::detail {
+
+namespace {
+
+constexpr std::int64_t spin_ns = 50'000;  // about what waking an OS thread takes
+constexpr std::int64_t patience_ns = 600;
+constexpr std::uint32_t worth_a_steal = 4;  // fibers in the ring of a worker that makes progress
+constexpr std::uint32_t inject_batch = 32;
+constexpr std::uint32_t most_held_back = 4096;
+
+}  // namespace
+
+void worker::run() noexcept {
+  set_current_worker(this);
+  exceptions_ = thread_exception_state();
+  const overflow_guard alternate_stack;
+  prepare_home(home_);
+  while (fiber_record* next = find_work()) run_until_home(next);
+  set_current_worker(nullptr);
+}
+
+fiber_record* worker::find_work() noexcept {
+  for (;;) {
+    budget_ = switch_budget;
+    if (rt.stop_workers.load(std::memory_order_relaxed)) return nullptr;
+    if (spare && superfluous()) retire();
+    if (timers.earliest() != no_deadline) fire_timers(timers);
+    if (fiber_record* r = take_waiting()) return r;
+    in_fibers.store(false, std::memory_order_relaxed);
+    if (fiber_record* r = search()) return r;
+  }
+}
+
+// From this worker's own sources and the injector; each gets its turn.
+fiber_record* worker::take_waiting() noexcept {
+  if (inbox_size_.load(std::memory_order_relaxed) > 0) {
+    const std::lock_guard hold(inbox_lock_);
+    if (fiber_record* r = inbox_first_) {
+      inbox_first_ = r->next;
+      if (inbox_first_ == nullptr) inbox_last_ = nullptr;
+      inbox_size_.store(inbox_size_.load(std::memory_order_relaxed) - 1,
+                        std::memory_order_relaxed);
+      return r;
+    }
+  }
+  if (rt.starved_count.load(std::memory_order_relaxed) > 0) flush_stacks();
+  if (fiber_record* r = take_injected()) return r;
+  return pick();
+}
+
+fiber_record* worker::take_injected() noexcept {
+  const std::uint32_t waiting = rt.injected.size();
+  if (waiting == 0) return nullptr;
+  // A share of them, so that others get theirs without stealing it back.
+  std::uint32_t got = 0;
+  fiber_record* first =
+      rt.injected.pop(std::min(waiting / rt.base_workers + 1, inject_batch), got);
+  if (got <= 1) return first;
+  fiber_record* rest = first->next;
+  queue.lock();
+  for (std::uint32_t i = 1; i < got; ++i) {
+    fiber_record* next = rest->next;
+    if (!queue.push_locked(rest)) {
+      make_room_locked();
+      (void)queue.push_locked(rest);
+    }
+    rest = next;
+  }
+  queue.unlock();
+  return first;
+}
+
+fiber_record* worker::search() noexcept {
+  rt.idle.begin_search();
+  watched_ = {};
+  bool woken = false;
+  for (std::int64_t give_up = real_now_ns() + spin_ns;;) {
+    if (rt.stop_workers.load(std::memory_order_relaxed) || (spare && superfluous())) {
+      if (rt.idle.end_search()) rt.wake_one();
+      return nullptr;
+    }
+    if (timers.earliest() != no_deadline) fire_timers(timers);
+    fire_overdue_timers();
+    fiber_record* found = take_waiting();
+    if (found == nullptr) found = steal();
+    if (found != nullptr) {
+      if (woken) rt.held_back.store(0, std::memory_order_relaxed);
+      in_fibers.store(true, std::memory_order_relaxed);
+      // Whoever added work meanwhile left the waking to this searcher.
+      const bool last = rt.idle.end_search();
+      if (last && (queue.size() > 0 || rt.injected.size() > 0)) rt.wake_one();
+      return found;
+    }
+    if (real_now_ns() < give_up) {
+      for (int i = 0; i < 4; ++i) cpu_relax();
+      continue;
+    }
+    if (woken) {
+      const auto held = rt.held_back.load(std::memory_order_relaxed);
+      rt.held_back.store(std::min(std::max(2 * held, 64u), most_held_back),
+                         std::memory_order_relaxed);
+    }
+    sleep();
+    woken = true;
+    give_up = real_now_ns() + spin_ns;
+  }
+}
+
+fiber_record* worker::steal() noexcept {
+  constexpr std::uint32_t room = decltype(queue)::capacity / 2;
+  const unsigned count = rt.worker_count();
+  const unsigned start = numbers_.below(count);
+  for (unsigned i = 0; i < count; ++i) {
+    worker* victim = rt.worker_at((start + i) % count);
+    if (victim == this || victim->queue.empty()) continue;
+    bool stalled = false;
+    const auto turns_now = victim->turns.load(std::memory_order_relaxed);
+    if (watched_.who == victim && watched_.turns == turns_now) {
+      stalled = real_now_ns() - watched_.since >= patience_ns;
+    } else if (watched_.who == nullptr || watched_.who == victim) {
+      watched_ = {victim, turns_now, real_now_ns()};
+    }
+    if (!stalled && victim->queue.size() < worth_a_steal && !chaos(4)) continue;
+    fiber_record* loot[room];
+    const auto got = decltype(queue)::thief(victim->queue).steal(loot, room, stalled);
+    watched_ = {};
+    if (got == 0) continue;
+    bump(steals);
+    queue.lock();
+    for (std::uint32_t k = 1; k < got; ++k) {
+      if (!queue.push_locked(loot[k])) {
+        make_room_locked();
+        (void)queue.push_locked(loot[k]);
+      }
+    }
+    queue.unlock();
+    return loot[0];
+  }
+  // Watch somebody else next time, if this one has nothing left or goes on by itself.
+  if (watched_.who != nullptr && (watched_.who->queue.empty() ||
+                                  watched_.who->turns.load(std::memory_order_relaxed) !=
+                                      watched_.turns)) {
+    watched_ = {};
+  }
+  return nullptr;
+}
+
+bool worker::fire_timers(timer_store& from) noexcept {
+  const std::int64_t now = now_ns();
+  if (from.earliest() > now) return false;
+  constexpr std::size_t room = 64;
+  agent* fired[room];
+  std::size_t count;
+  do {
+    count = from.expire(now, fired, room);
+    for (std::size_t i = 0; i < count; ++i) ready(*fired[i], place::back);
+  } while (count == room);
+  return true;
+}
+
+// Of workers that are inside one fiber for long.
+bool worker::fire_overdue_timers() noexcept {
+  constexpr std::int64_t grace_ns = 500'000;
+  bool any = false;
+  for (unsigned i = 0, count = rt.worker_count(); i < count; ++i) {
+    worker* other = rt.worker_at(i);
+    const std::int64_t due = other->timers.earliest();
+    if (other == this || due == no_deadline || due >= now_ns() - grace_ns) continue;
+    any = fire_timers(other->timers) || any;
+  }
+  return any;
+}
+
+// The last look before sleep. A queue whose worker makes progress is left to it: every fiber that
+// is added later to that queue wakes somebody, and the watchdog sees a worker that gets stuck.
+bool worker::anything_to_do() noexcept {
+  if (rt.stop_workers.load(std::memory_order_relaxed) || rt.injected.size() > 0 || has_work()) {
+    return true;
+  }
+  if (timers.earliest() <= now_ns()) return true;
+  for (unsigned i = 0, count = rt.worker_count(); i < count; ++i) {
+    worker* other = rt.worker_at(i);
+    if (other == this || other->queue.empty()) continue;
+    if (other->queue.size() >= worth_a_steal) return true;
+    const auto turns_before = other->turns.load(std::memory_order_relaxed);
+    const std::int64_t until = real_now_ns() + patience_ns;
+    while (real_now_ns() < until) cpu_relax();
+    if (!other->queue.empty() &&
+        other->turns.load(std::memory_order_relaxed) == turns_before) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void worker::sleep() noexcept {
+  rt.idle.begin_sleep(*this);
+  if (anything_to_do() && rt.idle.cancel_sleep(*this)) return;
+
+  std::int64_t until = timers.earliest();
+  for (unsigned i = 0, count = rt.worker_count(); i < count; ++i) {
+    worker* other = rt.worker_at(i);
+    if (other->in_fibers.load(std::memory_order_relaxed)) {
+      until = std::min(until, other->timers.earliest());
+    }
+  }
+  for (;;) {
+    // (wk.3) acquire: sees what the waker did before; pairs with (wk.4).
+    if (token_.load(std::memory_order_acquire) != 0) {
+      token_.store(0, std::memory_order_relaxed);
+      // Usually the waker took it off the list; a token that was left over has not.
+      (void)rt.idle.cancel_sleep(*this);
+      return;
+    }
+    if (until <= now_ns()) {
+      if (rt.idle.cancel_sleep(*this)) return;
+      until = no_deadline;  // somebody took it off the list: the token is on its way
+    }
+    futex_wait(token_, 0, time_is_virtual() ? no_deadline : until);
+  }
+}
+
+void worker::wake() noexcept {
+  // (wk.4) release: what the waker did is seen by who wakes; pairs with (wk.3).
+  token_.store(1, std::memory_order_release);
+  futex_wake(&token_);
+}
+
+bool worker::superfluous() const noexcept {
+  return index - rt.base_workers >= rt.spares_wanted.load(std::memory_order_relaxed);
+}
+
+// A spare that is not needed gives its fibers to the others and sleeps until the watchdog, or a
+// fiber that is bound to it, wants it again.
+void worker::retire() noexcept {
+  for (;;) {
+    queue.lock();
+    fiber_record* r = queue.exchange_next_locked(nullptr);
+    if (r == nullptr) r = queue.pop_locked();
+    queue.unlock();
+    if (r == nullptr) break;
+    rt.injected.push(r);
+  }
+  flush_stacks();
+  rt.wake_one();
+  retired.store(true, std::memory_order_relaxed);
+  while (superfluous() && !rt.stop_workers.load(std::memory_order_relaxed) &&
+         inbox_size_.load(std::memory_order_relaxed) == 0 &&
+         timers.earliest() == no_deadline) {
+    full_fence();
+    // (wk.5) acquire: as (wk.3); pairs with (wk.4).
+    if (token_.load(std::memory_order_acquire) == 0) futex_wait(token_, 0);
+    token_.store(0, std::memory_order_relaxed);
+  }
+  retired.store(false, std::memory_order_relaxed);
+}
+
+void worker::flush_stacks() noexcept {
+  const auto count = stack_count.load(std::memory_order_relaxed);
+  if (count == 0) return;
+  rt.stacks.default_class().put(stacks_, count);
+  stack_count.store(0, std::memory_order_relaxed);
+  if (rt.starved_count.load(std::memory_order_relaxed) > 0) rt.stack_came_free();
+}
+
+void worker::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace heddle::detail

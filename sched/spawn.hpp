@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSL-1.0
+// spawn: from a callable to a queued fiber. The callable and its arguments are decayed and
+//   constructed in place, once, in the fiber's record (on the heap if they are larger than
+//   fiber_record::inline_bytes), and destroyed on the fiber before its end is announced.
+#pragma once
+
+#include <heddle/fiber/record.hpp>
+#include <heddle/sched/cancel.hpp>
+#include <heddle/sched/ending.hpp>
+#include <heddle/sched/stop.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <new>
+#include <stdexcept>
+#include <stop_token>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace heddle::detail {
+
+class runtime_state;
+
+/// The runtime that a fiber started here and now belongs to.
+runtime_state& spawning_runtime();
+fiber_record* new_fiber(runtime_state& rt, std::size_t stack_size);
+void discard_fiber(fiber_record* r) noexcept;
+void start_fiber(fiber_record* r) noexcept;
+void name_fiber(fiber_record& r, std::string_view name);
+
+template <class F>
+inline constexpr bool is_std_function = false;
+template <class S>
+inline constexpr bool is_std_function<std::function<S>> = true;
+
+/// Throws std::invalid_argument for a null pointer or an empty std::function.
+template <class F>
+void refuse_null(const F& f) {
+  if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F> || is_std_function<F>) {
+    if (f == nullptr) {
+      throw std::invalid_argument("heddle: the function to run as a fiber is null or empty");
+    }
+  }
+}
+
+template <class F, class... A>
+inline constexpr bool takes_token =
+    std::is_invocable_v<std::decay_t<F>, std::stop_token, std::decay_t<A>...>;
+
+/// A decayed callable and its arguments.
+template <class F, class... A>
+class bound_call {
+ public:
+  template <class F2, class... A2>
+  explicit bound_call(std::in_place_t, F2&& f, A2&&... args)
+      : f_(std::forward<F2>(f)), args_(std::forward<A2>(args)...) {
+    refuse_null(f_);
+  }
+  decltype(auto) operator()(fiber_record& self) {
+    return std::apply(
+        [&](A&... args) -> decltype(auto) {
+          if constexpr (takes_token<F, A...>) {
+            return std::invoke(std::move(f_), stop_source_of(self).get_token(), std::move(args)...);
+          } else {
+            return std::invoke(std::move(f_), std::move(args)...);
+          }
+        },
+        args_);
+  }
+
+ private:
+  [[no_unique_address]] F f_;
+  [[no_unique_address]] std::tuple<A...> args_;
+};
+
+template <class F, class... A>
+using bound_call_for = bound_call<std::decay_t<F>, std::decay_t<A>...>;
+
+template <class F, class... A>
+using call_result =
+    decltype(std::declval<bound_call_for<F, A...>&>()(std::declval<fiber_record&>()));
+
+/// What a fiber runs: the body, under the rule for exceptions that nobody takes.
+template <class Body>
+void run_body(fiber_record& self) noexcept {
+  auto* body = static_cast<Body*>(self.callable());
+  try {
+    (*body)(self);
+  } catch (const cancelled&) {
+    // Its end, quietly.
+  } catch (...) {
+    die_of_exception(self);
+  }
+  if constexpr (sizeof(Body) <= fiber_record::inline_bytes &&
+                alignof(Body) <= alignof(std::max_align_t)) {
+    body->~Body();
+  } else {
+    delete body;
+  }
+}
+
+/// Makes a fiber that will run a Body made from `parts`; not started. It has `references`: its own
+/// and those of its handles.
+template <class Body, class... Parts>
+fiber_record* make_fiber(runtime_state& rt, std::size_t stack_size, std::uint32_t references,
+                         std::string_view name, Parts&&... parts) {
+  fiber_record* r = new_fiber(rt, stack_size);
+  try {
+    if (!name.empty()) name_fiber(*r, name);
+    if constexpr (sizeof(Body) <= fiber_record::inline_bytes &&
+                  alignof(Body) <= alignof(std::max_align_t)) {
+      ::new (static_cast<void*>(r->storage)) Body(std::forward<Parts>(parts)...);
+    } else {
+      r->callable_on_heap = true;
+      *reinterpret_cast<void**>(r->storage) = new Body(std::forward<Parts>(parts)...);
+    }
+  } catch (...) {
+    discard_fiber(r);
+    throw;
+  }
+  r->entry = &run_body<Body>;
+  r->references.store(references, std::memory_order_relaxed);
+  return r;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSL-1.0
+// wait: sleeping and being made ready, for fibers and for OS threads.
+#include <heddle/sched/wait.hpp>
+#include <heddle/sched/cancel.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/runtime_state.hpp>
+
+#include <mutex>
+
+namespace heddle::detail {
+
+namespace {
+
+struct thread_agent : agent {
+  thread_agent() noexcept : agent(false) {}
+  atomic<std::uint32_t> notified{0};  // 1: go on; the word it sleeps on
+};
+
+/// Out of line like current_worker(), and for the same reason.
+[[gnu::noinline]] thread_agent& this_thread_agent() noexcept {
+  // thread_local: the waiter that a plain thread is. Wakers touch only its address after its end.
+  thread_local thread_agent self;
+  asm volatile("");
+  return self;
+}
+
+void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept {
+  // (wt.1) acquire: what the waker did before ready() is seen; pairs with (wt.2).
+  while (self.notified.load(std::memory_order_acquire) == 0) {
+    if (deadline_ns != no_deadline && real_now_ns() >= deadline_ns) return;
+    futex_wait(self.notified, 0, deadline_ns);
+  }
+}
+
+}  // namespace
+
+agent& this_agent() noexcept {
+  worker* w = current_worker();
+  if (w != nullptr && w->current() != nullptr) return *w->current();
+  return this_thread_agent();
+}
+
+void cancellation_point() {
+  worker* w = current_worker();
+  if (w == nullptr || w->current() == nullptr) return;
+  if (w->current()->cancel.load(std::memory_order_relaxed) != 0) [[unlikely]] throw_cancelled();
+}
+
+void ready(agent& who, place where) noexcept {
+  if (who.is_fiber) {
+    auto& r = static_cast<fiber_record&>(who);
+    r.home->schedule(&r, where);
+    return;
+  }
+  auto& thread = static_cast<thread_agent&>(who);
+  // (wt.2) release: orders what the waker did before; pairs with (wt.1). The thread may be gone
+  // after the store; the wake needs only the address.
+  thread.notified.store(1, std::memory_order_release);
+  futex_wake(&thread.notified);
+}
+
+void ready_list::wake_all() noexcept {
+  // The first of several goes on first, the others behind what waits already.
+  const bool several = !claimed_.empty() && claimed_.front() != claimed_.back();
+  while (waiter* w = claimed_.pop_front()) {
+    ready(*w->who, several ? place::back : place::next);
+  }
+}
+
+void sleep_unclaimed(agent& self, commit publish) noexcept {
+  if (self.is_fiber) {
+    worker* w = current_worker();
+    w->count_park();
+    w->park(publish);
+    return;
+  }
+  auto& thread = static_cast<thread_agent&>(self);
+  thread.notified.store(0, std::memory_order_relaxed);
+  publish.run(publish.argument);
+  sleep_until_notified(thread, no_deadline);
+}
+
+void waiting::on_stop::operator()() const noexcept {
+  agent& who = wait->self_;
+  if (who.claim.try_claim(wait->ticket_, case_stopped)) ready(who);
+}
+
+// Runs when the waiter is off its stack (wait.hpp, step 3). From open() on, anybody who holds the
+// ticket may make it ready; it does not leave sleep(), and this frame lives, until announced_.
+void waiting::announce(void* self) noexcept {
+  auto* wait = static_cast<waiting*>(self);
+  agent& who = wait->self_;
+  bool claimed = false;
+  who.claim.open(wait->ticket_);
+  if (who.is_fiber && wait->deadline_ns_ != no_deadline) {
+    wait->timer_.who = &who;
+    wait->timer_.claim = wait->ticket_;
+    wait->timer_.deadline_ns = wait->deadline_ns_;
+    current_worker()->timers.add(wait->timer_);
+  }
+  if (wait->stop_ != nullptr) wait->stop_callback_.emplace(*wait->stop_, on_stop{wait});
+  wait->publish_.run(wait->publish_.argument);
+  if (who.is_fiber) {
+    // A canceller sets the flag, passes a heavy fence, and looks for an open word: one of the two
+    // sees the other.
+    light_fence();
+    auto& r = static_cast<fiber_record&>(who);
+    if (r.cancel.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+      const ticket now = who.claim.cancellable_now();
+      claimed = now && who.claim.try_claim(now, case_cancelled);
+    }
+  }
+  // (wt.3) release: the timer and the callback stand; pairs with (wt.4).
+  wait->announced_.store(true, std::memory_order_release);
+  if (claimed) ready(who);
+}
+
+case_index waiting::sleep(commit publish, std::int64_t deadline_ns,
+                          const std::stop_token* stop) noexcept {
+  publish_ = publish;
+  deadline_ns_ = deadline_ns;
+  stop_ = stop != nullptr && stop->stop_possible() ? stop : nullptr;
+  if (!self_.is_fiber) return sleep_as_thread();
+
+  worker* w = current_worker();
+  w->count_park();
+  w->park({&waiting::announce, this});
+
+  // (wt.4) acquire: nobody touches this frame any more but through the timer's and the callback's
+  // own locks; pairs with (wt.3).
+  for (backoff wait; !announced_.load(std::memory_order_acquire);) wait.pause();
+  const case_index winner = self_.claim.winner();
+  if (timer_.store != nullptr && winner != case_timeout) timer_.store->cancel(timer_);
+  stop_callback_.reset();
+  return winner;
+}
+
+case_index waiting::sleep_as_thread() noexcept {
+  auto& thread = static_cast<thread_agent&>(self_);
+  thread.notified.store(0, std::memory_order_relaxed);
+  announce(this);
+  sleep_until_notified(thread, deadline_ns_);
+  // (wt.5) acquire: as (wt.1); pairs with (wt.2).
+  if (thread.notified.load(std::memory_order_acquire) == 0) {
+    // Time is up; but somebody may have claimed the wait, and will notify.
+    if (!thread.claim.try_claim(ticket_, case_timeout)) sleep_until_notified(thread, no_deadline);
+  }
+  stop_callback_.reset();
+  return self_.claim.winner();
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+// wait: the one mechanism behind every blocking operation. A wait has one or more cases, of which
+//   exactly one wins; the one who waits is a fiber or an OS thread, and nobody above need know which.
+//
+//   The one who waits                              whoever completes a case, its object's lock held
+//     1 locks the object, looks: not ready           a finds the waiter in the object's list
+//     2 links a waiter that holds claim()            b takes it out of the list
+//     3 sleep(): off its stack, the claim word is    c try_claim(): false: somebody was first, next
+//       opened, timer and stop token are armed,      d hands the result over, opens the lock
+//       then `publish` opens the object's lock       e ready(), once, touching the object no more
+//     4 awake: winner(). If it was not the object,
+//       locks it and unlinks its waiter
+//
+//   A timer, a stop token and a canceller do c and e. A wait that nothing but its object can end
+//   (locking a mutex) needs no claim: b is the claim; it sleeps by sleep_unclaimed().
+#pragma once
+
+#include <heddle/base/futex.hpp>
+#include <heddle/base/intrusive_list.hpp>
+#include <heddle/base/spin_lock.hpp>
+#include <heddle/fiber/agent.hpp>
+#include <heddle/sched/timer.hpp>
+#include <heddle/sched/worker.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+
+namespace heddle::detail {
+
+/// Makes an agent whose wait was claimed (or whose unclaimed wait was unlinked) go on. Once for each
+/// wait. Any thread or fiber; no internal lock may be held. What the caller did before happens
+/// before the return of the wait.
+void ready(agent& who, place where = place::next) noexcept;
+
+/// The calling fiber or thread.
+agent& this_agent() noexcept;
+
+/// Throws heddle::cancelled if the calling fiber has been cancelled; what every cancellation point
+/// does on entry.
+void cancellation_point();
+
+/// Opens a spin_lock as the last step of a wait's publication.
+inline commit unlocking(spin_lock& lock) noexcept {
+  return {[](void* l) noexcept { static_cast<spin_lock*>(l)->unlock(); }, &lock};
+}
+
+/// Puts the caller to sleep until ready(); `publish` runs when it is off its stack.
+void sleep_unclaimed(agent& self, commit publish) noexcept;
+
+/// One wait of the calling fiber or thread. Lives on its stack, like the waiters that refer to it.
+class waiting {
+ public:
+  /// With `cancellable`, a cancellation of the fiber may win.
+  explicit waiting(bool cancellable) noexcept
+      : self_(this_agent()), ticket_(self_.claim.next(cancellable && self_.is_fiber)) {}
+  waiting(const waiting&) = delete;
+  waiting& operator=(const waiting&) = delete;
+
+  agent& who() const noexcept { return self_; }
+  ticket claim() const noexcept { return ticket_; }
+
+  /// Sleeps; returns who won: the index that a completer claimed with, case_timeout, case_stopped
+  /// or case_cancelled.
+  case_index sleep(commit publish, std::int64_t deadline_ns = no_deadline,
+                   const std::stop_token* stop = nullptr) noexcept;
+
+ private:
+  struct on_stop {
+    waiting* wait;
+    void operator()() const noexcept;
+  };
+
+  static void announce(void* self) noexcept;
+  case_index sleep_as_thread() noexcept;
+
+  agent& self_;
+  const ticket ticket_;
+  commit publish_;
+  std::int64_t deadline_ns_ = no_deadline;
+  const std::stop_token* stop_ = nullptr;
+  timer_node timer_;
+  std::optional<std::stop_callback<on_stop>> stop_callback_;
+  atomic<bool> announced_{false};  // the one who ran announce() is through with this frame
+};
+
+/// A case of a wait: links its waiter into the list of what is waited for.
+struct waiter : list_hook {
+  waiter(agent& a, ticket t, case_index i = 0) noexcept : who(&a), claim(t), index(i) {}
+  bool try_claim() noexcept { return who->claim.try_claim(claim, index); }
+
+  agent* who;
+  ticket claim;
+  case_index index;
+};
+
+/// Agents that were claimed under a lock, to be made ready once it is open: "collect under the lock,
+/// wake after it". Linked through the waiters, whose owners sleep until they are made ready.
+class ready_list {
+ public:
+  void push(waiter& w) noexcept { claimed_.push_back(w); }
+  bool empty() const noexcept { return claimed_.empty(); }
+  void wake_all() noexcept;
+
+ private:
+  intrusive_list<waiter> claimed_;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSL-1.0
+// watchdog: sampling the workers' turns. A worker whose count of turns stands still while it is in
+//   a fiber is stuck in that fiber.
+#include <heddle/sched/watchdog.hpp>
+#include <heddle/base/assert.hpp>
+#include <heddle/base/asymmetric_fence.hpp>
+#include <heddle/base/futex.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/runtime_state.hpp>
+
+#include <algorithm>
+
+namespace heddle::detail {
+
+namespace {
+constexpr std::int64_t name_after_ns = 1'000'000'000;
+constexpr std::int64_t trim_every_ns = 250'000'000;
+constexpr std::uint32_t trim_after_turns = 4;  // a second of idleness
+}  // namespace
+
+void watchdog::start() {
+  samples_.resize(rt_.worker_slots());
+  thread_ = std::thread([this] { run(); });
+}
+
+void watchdog::stop() noexcept {
+  if (!thread_.joinable()) return;
+  // (wd.1) release: nothing to publish but the order itself; pairs with (wd.2).
+  stop_.store(true, std::memory_order_release);
+  rouse();
+  thread_.join();
+}
+
+void watchdog::rouse() noexcept {
+  asleep_.store(false, std::memory_order_relaxed);
+  word_.fetch_add(1, std::memory_order_relaxed);
+  futex_wake(&word_);
+}
+
+void watchdog::run() noexcept {
+  const std::int64_t period =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(rt_.opts.long_run).count();
+  std::int64_t next_trim = real_now_ns() + trim_every_ns;
+  bool stacks_to_trim = false;
+  // (wd.2) acquire: sees the order to stop; pairs with (wd.1).
+  while (!stop_.load(std::memory_order_acquire)) {
+    const auto word = word_.load(std::memory_order_relaxed);
+    const std::int64_t now = real_now_ns();
+    const bool running = anybody_runs();
+    if (now >= next_trim) {
+      stacks_to_trim = rt_.stacks.trim(trim_after_turns);
+      next_trim = now + trim_every_ns;
+    }
+    if (running) {
+      stacks_to_trim = true;
+      look(now);
+      futex_wait(word_, word, now + period);
+    } else if (stacks_to_trim) {
+      futex_wait(word_, word, next_trim);
+    } else {
+      // To sleep. A worker that starts to run after the fence sees the flag (attend()); one that
+      // started before is seen here.
+      asleep_.store(true, std::memory_order_relaxed);
+      heavy_fence();
+      if (!anybody_runs()) futex_wait(word_, word);
+      asleep_.store(false, std::memory_order_relaxed);
+    }
+  }
+}
+
+bool watchdog::anybody_runs() noexcept {
+  for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i) {
+    if (rt_.worker_at(i)->in_fibers.load(std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
+void watchdog::look(std::int64_t now) noexcept {
+  std::uint32_t stuck_workers = 0;
+  for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i) {
+    worker* w = rt_.worker_at(i);
+    sample& seen = samples_[i];
+    const auto turns = w->turns.load(std::memory_order_relaxed);
+    if (!w->in_fibers.load(std::memory_order_relaxed) || turns != seen.turns) {
+      seen = {turns, now, false, false};
+      continue;
+    }
+    const std::int64_t ran = now - seen.since_ns;
+    if (ran < std::chrono::nanoseconds(rt_.opts.long_run).count()) continue;
+    ++stuck_workers;
+    if (!somebody_waits(i)) continue;
+    if (!seen.counted) {
+      seen.counted = true;
+      rt_.long_runs.fetch_add(1, std::memory_order_relaxed);
+    }
+    if (ran >= name_after_ns && !seen.named) {
+      seen.named = true;
+      report(i, ran);
+    }
+  }
+  // One spare for each stuck worker, while anybody waits; those that are there stay until the
+  // workers that they stand in for go on.
+  const auto wanted = rt_.spares_wanted.load(std::memory_order_relaxed);
+  if (stuck_workers < wanted) {
+    rt_.spares_wanted.store(stuck_workers, std::memory_order_relaxed);
+  } else if (stuck_workers > 0 && somebody_waits(rt_.worker_slots())) {
+    rt_.held_back.store(0, std::memory_order_relaxed);
+    if (rt_.idle.sleeping() > 0) {
+      rt_.wake_one();
+    } else if (rt_.idle.searching() == 0 && stuck_workers > wanted) {
+      (void)rt_.add_spare();
+    }
+  }
+}
+
+// Work that would run if worker `stuck` did not hold it up (any worker, if it is not one).
+bool watchdog::somebody_waits(unsigned stuck) noexcept {
+  if (rt_.injected.size() > 0) return true;
+  const std::int64_t now = now_ns();
+  for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i) {
+    const worker* w = rt_.worker_at(i);
+    if (stuck < count && i != stuck) continue;
+    if (!w->queue.empty() || w->timers.earliest() < now) return true;
+  }
+  return false;
+}
+
+void watchdog::report(unsigned stuck, std::int64_t ran_ns) noexcept {
+  worker* w = rt_.worker_at(stuck);
+  fiber_record* r = w->current();
+  if (r == nullptr) return;
+  const auto id = r->id.load(std::memory_order_relaxed);
+  char name[256];
+  copy_name(*r, id, name, sizeof name);
+  complain(
+      "fiber %llu%s%s%s has run for %.1f s without a switch while others wait on its worker; they "
+      "were given to another. Put blocking calls into heddle::blocking(), and "
+      "this_fiber::yield() into long loops.",
+      static_cast<unsigned long long>(id), name[0] != '\0' ? " '" : "", name,
+      name[0] != '\0' ? "'" : "", static_cast<double>(ran_ns) * 1e-9);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: BSL-1.0
+// worker: switching between fibers; starting and ending them. Every function here runs on the
+//   worker's own thread, most on a fiber's stack.
+#include <heddle/sched/worker.hpp>
+#include <heddle/base/assert.hpp>
+#include <heddle/fiber/switch.hpp>
+#include <heddle/sched/ending.hpp>
+#include <heddle/sched/runtime_state.hpp>
+
+#include <mutex>
+
+namespace heddle::detail {
+
+namespace {
+
+// thread_local: who runs on this thread. Reached only through the two functions below.
+constinit thread_local worker* this_worker = nullptr;
+
+// Each worker draws ids from a block of its own: no shared word is touched per fiber.
+constinit atomic<std::uint64_t> next_id_block{1};
+constexpr std::uint64_t id_block = 4096;
+
+}  // namespace
+
+// The empty assembly keeps the compiler from proving the function pure and folding two calls.
+[[gnu::noinline]] worker* current_worker() noexcept {
+  asm volatile("");
+  return this_worker;
+}
+
+[[gnu::noinline]] void set_current_worker(worker* w) noexcept {
+  asm volatile("");
+  this_worker = w;
+}
+
+std::uint64_t fresh_ids(std::uint64_t& end) noexcept {
+  const auto first = next_id_block.fetch_add(id_block, std::memory_order_relaxed);
+  end = first + id_block;
+  return first;
+}
+
+worker::worker(runtime_state& runtime, unsigned i, bool is_spare)
+    : rt(runtime), index(i), spare(is_spare), numbers_(reinterpret_cast<std::uintptr_t>(this) + i) {}
+
+std::uint64_t worker::next_id() noexcept {
+  if (id_next_ == id_end_) id_next_ = fresh_ids(id_end_);
+  return id_next_++;
+}
+
+/// What the one who arrives owes the one who left; then who arrived is the current fiber.
+[[gnu::always_inline]] inline void worker::finish_arrival(arrival from) noexcept {
+  auto* w = static_cast<worker*>(from.payload);
+  w->left_->sp = from.left_sp;
+  w->queue.unlock();
+  if (w->commit_.run != nullptr) {
+    const commit then = w->commit_;
+    w->commit_.run = nullptr;
+    then.run(then.argument);
+  }
+}
+
+template <bool dying>
+[[gnu::always_inline]] inline void worker::leave_for(context& self, fiber_record* next) noexcept {
+  context* to = &home_;
+  if (next != nullptr && (next->sp != nullptr || bind_stack(next))) {
+    to = next;
+    current_.store(next, std::memory_order_relaxed);
+    bump(turns);
+  } else if (&self == &home_) {
+    queue.unlock();
+    return;
+  } else {
+    current_.store(nullptr, std::memory_order_relaxed);
+  }
+  left_ = &self;
+  finish_arrival(switch_context<dying>(self, *to, exceptions_, this));
+}
+
+// Whom to run after the running fiber; null: go home. The queue is locked.
+inline fiber_record* worker::pick_locked() noexcept {
+  if (--budget_ <= 0) [[unlikely]] return nullptr;
+  if (queue.has_next()) {
+    fiber_record* next = queue.exchange_next_locked(nullptr);
+    if (++streak_ <= max_streak && !chaos(4)) return next;
+    // Two fibers that hand each other on must not starve the ring.
+    if (!queue.push_locked(next)) {
+      make_room_locked();
+      (void)queue.push_locked(next);
+    }
+  }
+  streak_ = 0;
+  return queue.pop_locked();
+}
+
+fiber_record* worker::pick() noexcept {
+  queue.lock();
+  fiber_record* r = pick_locked();
+  queue.unlock();
+  return r;
+}
+
+// From the home stack to `next`, and back when a switch finds nobody to go to.
+void worker::run_until_home(fiber_record* next) noexcept {
+  queue.lock();
+  in_fibers.store(true, std::memory_order_relaxed);
+  leave_for<false>(home_, next);
+}
+
+void worker::yield() noexcept {
+  fiber_record* self = current();
+  if (self->pins != 0 || chaos(3)) [[unlikely]] {
+    // Off its stack first; then to whom it belongs (or, under chaos, to anybody).
+    park({[](void* r) noexcept {
+            auto* record = static_cast<fiber_record*>(r);
+            record->home->schedule(record, place::back);
+          },
+          self});
+    return;
+  }
+  queue.lock();
+  fiber_record* next = pick_locked();
+  if (next == nullptr && budget_ > 0) {
+    queue.unlock();
+    return;
+  }
+  if (!queue.push_locked(self)) {
+    make_room_locked();
+    (void)queue.push_locked(self);
+  }
+  leave_for<false>(*self, next);
+}
+
+void worker::park(commit then) noexcept {
+  fiber_record* self = current();
+#if defined(HEDDLE_CHAOS)
+  if (stretch_park != nullptr) stretch_park();
+#endif
+  queue.lock();
+  fiber_record* next = pick_locked();
+  commit_ = then;
+  leave_for<false>(*self, next);
+}
+
+void worker::schedule(fiber_record* r, place where) noexcept {
+  if (chaos(8)) {
+    rt.injected.push(r);
+    rt.wake_one();
+    return;
+  }
+  queue.lock();
+  if (where == place::next) r = queue.exchange_next_locked(r);
+  if (r != nullptr && !queue.push_locked(r)) {
+    make_room_locked();
+    (void)queue.push_locked(r);
+  }
+  queue.unlock();
+  light_fence();
+  if (rt.idle.should_wake()) [[unlikely]] wake_somebody(where);
+}
+
+// A worker that is woken for a fiber that its own worker runs at once finds nothing, and sleeps
+// again. After such a vain search the next wakes are held back, more each time (search.cpp); what
+// is missed so, the watchdog sees. A ring that fills up is worth a wake in any case.
+[[gnu::noinline]] void worker::wake_somebody(place where) noexcept {
+  const bool waits_behind = queue.size() > (where == place::next ? 0u : 1u);
+  if (!waits_behind && ++unwoken_ < rt.held_back.load(std::memory_order_relaxed)) return;
+  unwoken_ = 0;
+  rt.wake_one();
+}
+
+[[gnu::cold, gnu::noinline]] void worker::make_room_locked() noexcept {
+  constexpr auto half = decltype(queue)::capacity / 2;
+  fiber_record* first = queue.pop_locked();
+  fiber_record* last = first;
+  for (std::uint32_t i = 1; i < half; ++i) {
+    fiber_record* r = queue.pop_locked();
+    last->next = r;
+    last = r;
+  }
+  rt.injected.push(first, last, half);
+}
+
+extern "C" void heddle_fiber_entry(boost::context::detail::transfer_t from) noexcept {
+  // Nobody called this: backtraces, debuggers and the search for a handler end here.
+#if defined(__x86_64__)
+  asm volatile(".cfi_undefined rip");
+#elif defined(__aarch64__)
+  asm volatile(".cfi_undefined x30");
+#endif
+  worker::fiber_main({from.fctx, from.data});
+}
+
+// One stack's life: a fiber, and after it those that have not started yet and fit on the same stack,
+// without a jump between them.
+void worker::fiber_main(arrival from) noexcept {
+  finish_switch(*static_cast<worker*>(from.payload)->current());
+  finish_arrival(from);
+  for (;;) {
+    fiber_record* self = current_worker()->current();
+    self->entry(*self);
+    destroy_locals(*self);
+    worker* w = current_worker();
+    w->end_current(self);
+  }
+}
+
+// Ends `self`, whose record is gone afterwards, and goes to the next fiber. Returns if that one has
+// not started and takes over this stack.
+inline void worker::end_current(fiber_record* self) noexcept {
+  stack* place_here = self->bound_stack;
+  ended_ = static_cast<context&>(*self);
+  const std::uint32_t pages = self->stack_pages;
+  announce_end(*self);
+
+  queue.lock();
+  fiber_record* next = pick_locked();
+  if (next != nullptr && next->sp == nullptr && next->stack_pages == pages) {
+    next->bound_stack = place_here;
+    adopt_stack(*next, ended_, exceptions_);
+    current_.store(next, std::memory_order_relaxed);
+    bump(turns);
+    queue.unlock();
+    count_end();
+    if (rt.stopping.load(std::memory_order_relaxed)) rt.note_end();
+    return;
+  }
+  ended_stack_ = place_here;
+  commit_ = {&worker::release_ended, this};
+  leave_for<true>(ended_, next);
+  __builtin_unreachable();
+}
+
+void worker::release_ended(void* self) noexcept {
+  auto* w = static_cast<worker*>(self);
+  retire_context(w->ended_);
+  w->release_stack(w->ended_stack_);
+  w->count_end();
+  // The destructor of the runtime counts the ends; it said so before a heavy fence.
+  light_fence();
+  if (w->rt.stopping.load(std::memory_order_relaxed)) w->rt.note_end();
+}
+
+bool worker::bind_stack(fiber_record* r) noexcept {
+  stack* s = nullptr;
+  if (r->stack_pages == 0) {
+    auto cached = stack_count.load(std::memory_order_relaxed);
+    if (cached == 0) {
+      constexpr std::size_t batch = stack_cache / 4;
+      cached = static_cast<std::uint32_t>(rt.stacks.default_class().take(stacks_, batch));
+    }
+    if (cached > 0) s = stacks_[--cached];
+    stack_count.store(cached, std::memory_order_relaxed);
+  } else {
+    s = rt.stacks.take_of(r->stack_pages * page_size());
+  }
+  if (s == nullptr) {
+    // Nothing of it has run: it can wait outside the queues until a stack comes free.
+    rt.wait_for_stack(r);
+    return false;
+  }
+  r->bound_stack = s;
+  prepare_context(*r, *s, &heddle_fiber_entry);
+  return true;
+}
+
+void worker::release_stack(stack* s) noexcept {
+  if (s->of != &rt.stacks.default_class()) {
+    s->of->put(&s, 1);
+  } else {
+    auto cached = stack_count.load(std::memory_order_relaxed);
+    if (cached == stack_cache || rt.starved_count.load(std::memory_order_relaxed) > 0) {
+      // The least recently used half goes to the shared pool.
+      const std::uint32_t out = (cached + 1) / 2;
+      s->of->put(stacks_, out);
+      for (std::uint32_t i = out; i < cached; ++i) stacks_[i - out] = stacks_[i];
+      cached -= out;
+    }
+    stacks_[cached++] = s;
+    stack_count.store(cached, std::memory_order_relaxed);
+  }
+  if (rt.starved_count.load(std::memory_order_relaxed) > 0) rt.stack_came_free();
+}
+
+fiber_record* worker::take_record() {
+  if (free_records_.first == nullptr) rt.records.take(free_records_, record_cache / 2);
+  return free_records_.pop();
+}
+
+void worker::put_record(fiber_record* r) noexcept {
+  if (free_records_.count >= record_cache) rt.records.put(free_records_, record_cache / 2);
+  free_records_.push(r);
+}
+
+void worker::deliver_pinned(fiber_record* r) noexcept {
+  r->next = nullptr;
+  {
+    const std::lock_guard hold(inbox_lock_);
+    (inbox_last_ == nullptr ? inbox_first_ : inbox_last_->next) = r;
+    inbox_last_ = r;
+    inbox_size_.store(inbox_size_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  light_fence();
+  if (this != current_worker()) rt.wake_worker(*this);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: BSL-1.0
+// worker: an OS thread that runs fibers: its queue, its timers, its hot pools, its home stack.
+//   A switch goes from fiber to fiber directly while the queue has a runnable one. Only when there
+//   is none, or every switch_budget switches, does it go to the home stack, where injected work,
+//   timers, stealing and sleeping live (search.cpp).
+//
+//   Park, and why no wake is lost:
+//     the fiber that leaves                        whoever runs next on this worker
+//       1 links its cases, object's lock held        4 stores the saved stack pointer
+//       2 names the commit, locks the queue          5 opens the queue
+//       3 jumps                                      6 runs the commit: opens the claim word, arms
+//                                                      timers, opens the object's lock
+//   Nobody can claim the fiber, or find it in a queue, before 5 and 6: it is off its stack by then.
+//   A yielding fiber lies in the ring from 2 on, but the ring is locked until 5.
+//
+//   Who may call: what says "own" only on this worker's thread. A worker* is never kept over a
+//   switch: ask current_worker() again.
+//   Lock order: the queue, then the injector.
+#pragma once
+
+#include <heddle/base/atomic.hpp>
+#include <heddle/base/random.hpp>
+#include <heddle/fiber/record.hpp>
+#include <heddle/fiber/record_pool.hpp>
+#include <heddle/fiber/stack.hpp>
+#include <heddle/sched/run_queue.hpp>
+#include <heddle/sched/timer.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+
+namespace heddle::detail {
+
+class runtime_state;
+struct arrival;
+
+/// What runs on the next context, once the fiber that parked is off its stack. `run` must not touch
+/// the fiber, or its stack, after it has made it reachable to others.
+struct commit {
+  void (*run)(void*) noexcept = nullptr;
+  void* argument = nullptr;
+};
+
+/// Where a runnable fiber goes.
+enum class place : std::uint8_t {
+  next,  // runs next: it was woken, its data is in the cache
+  back   // after those that wait already
+};
+
+class alignas(cache_line) worker {
+ public:
+  worker(runtime_state& rt, unsigned index, bool spare);
+  worker(const worker&) = delete;
+  worker& operator=(const worker&) = delete;
+
+  // Own: called by the running fiber.
+  void yield() noexcept;
+  void park(commit then) noexcept;
+  void schedule(fiber_record* r, place where) noexcept;
+  fiber_record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
+  fiber_record* take_record();  // std::system_error
+  void put_record(fiber_record* r) noexcept;
+  std::uint64_t next_id() noexcept;
+  void count_spawn() noexcept { bump(spawned); }
+  void count_park() noexcept { bump(parks); }
+  void count_wake() noexcept { bump(wakes); }
+  void count_end() noexcept {
+    // (wk.1) release: all that the fiber did is seen by who finds it ended; pairs with (wk.2).
+    finished.store(finished.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+
+  // Any thread.
+  /// Hands over a fiber that must run here (no_migrate).
+  void deliver_pinned(fiber_record* r) noexcept;
+  void wake() noexcept;
+  bool has_work() const noexcept {
+    return !queue.empty() || inbox_size_.load(std::memory_order_relaxed) > 0;
+  }
+  void start();  // std::system_error
+  void join();
+  [[noreturn]] static void fiber_main(arrival from) noexcept;
+
+  runtime_state& rt;
+  const unsigned index;
+  const bool spare;
+  run_queue<256> queue;
+  timer_store timers;
+  worker* next_sleeper = nullptr;  // guarded by the idle set's lock
+
+  // Written by this worker, read by the watchdog, by thieves and by stats.
+  atomic<std::uint64_t> turns{0};  // times a fiber was picked
+  atomic<std::uint64_t> spawned{0}, finished{0}, parks{0}, wakes{0}, steals{0};
+  atomic<std::uint32_t> stack_count{0};  // free stacks at hand, in stacks_
+  atomic<bool> in_fibers{false};
+  atomic<bool> retired{false};  // a spare that is not needed now
+
+ private:
+  static constexpr int switch_budget = 128;
+  static constexpr int max_streak = 32;
+  static constexpr std::size_t stack_cache = 64;
+  static constexpr std::size_t record_cache = 256;
+
+  static void bump(atomic<std::uint64_t>& counter) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+
+  // worker.cpp: switching
+  static void finish_arrival(arrival from) noexcept;
+  fiber_record* pick_locked() noexcept;
+  template <bool dying>
+  void leave_for(context& self, fiber_record* next) noexcept;
+  void end_current(fiber_record* self) noexcept;
+  void make_room_locked() noexcept;
+  void wake_somebody(place where) noexcept;
+  fiber_record* pick() noexcept;
+  void run_until_home(fiber_record* next) noexcept;
+  bool bind_stack(fiber_record* r) noexcept;
+  void release_stack(stack* s) noexcept;
+  static void release_ended(void* self) noexcept;
+
+  // search.cpp: the home stack
+  void run() noexcept;
+  fiber_record* find_work() noexcept;
+  fiber_record* search() noexcept;
+  fiber_record* take_waiting() noexcept;
+  fiber_record* take_injected() noexcept;
+  fiber_record* steal() noexcept;
+  bool fire_timers(timer_store& from) noexcept;
+  bool fire_overdue_timers() noexcept;
+  void sleep() noexcept;
+  bool anything_to_do() noexcept;
+  bool superfluous() const noexcept;
+  void retire() noexcept;
+  void flush_stacks() noexcept;
+
+  atomic<fiber_record*> current_{nullptr};  // read by the watchdog too
+  context* left_ = nullptr;  // who has just left, until the one who arrives saved its stack pointer
+  commit commit_;
+  exception_state* exceptions_ = nullptr;
+  int budget_ = switch_budget;
+  int streak_ = 0;            // how often in a row the slot of the one woken last was taken
+  std::uint32_t unwoken_ = 0;  // wakes held back since the last one (see wake_somebody)
+  record_chain free_records_;
+  stack* stacks_[stack_cache];
+  std::uint64_t id_next_ = 0, id_end_ = 0;
+  random_source numbers_;
+  struct {
+    const worker* who = nullptr;
+    std::uint64_t turns = 0;
+    std::int64_t since = 0;
+  } watched_;  // whom this worker would steal from, if it made no progress
+  context home_;
+  context ended_;             // of the fiber that has just ended
+  stack* ended_stack_ = nullptr;
+
+  spin_lock inbox_lock_;
+  fiber_record* inbox_first_ = nullptr;  // guarded by inbox_lock_
+  fiber_record* inbox_last_ = nullptr;   // the same
+  atomic<std::uint32_t> inbox_size_{0};  // written under inbox_lock_
+  atomic<std::uint32_t> token_{0};       // 1: wake up; the word it sleeps on
+
+  std::thread thread_;
+};
+
+/// The calling thread's worker, or null. Never inlined, never remembered over a switch: the
+/// compiler may keep a thread-local's address in a register over a call that migrates the fiber.
+worker* current_worker() noexcept;
+
+/// The first of a block of ids that were never given out, and the end of it.
+std::uint64_t fresh_ids(std::uint64_t& end) noexcept;
+void set_current_worker(worker* w) noexcept;
+
+}  // namespace heddle::detail

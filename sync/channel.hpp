@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: BSL-1.0
+// channel: Go's channels. A handle: copies refer to one channel, which lives as long as any of them.
+//   The values and their moves are here; waiting and closing are in channel_core.
+#pragma once
+
+#include <heddle/sched/clock.hpp>
+#include <heddle/sync/channel_core.hpp>
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace heddle {
+
+enum class channel_status {
+  ok,       ///< a value was sent, or received
+  empty,    ///< nothing to receive now
+  full,     ///< nobody to take a value now
+  closed,   ///< closed; for receivers: and drained
+  timeout   ///< the time ran out first
+};
+
+/// An optional<T> that says why it is empty.
+template <class T>
+class received {
+ public:
+  received(channel_status why) noexcept : status_(why) {}
+  received(std::optional<T>&& value, channel_status otherwise)
+      : value_(std::move(value)), status_(value_ ? channel_status::ok : otherwise) {}
+
+  explicit operator bool() const noexcept { return value_.has_value(); }
+  bool has_value() const noexcept { return value_.has_value(); }
+  T& operator*() & noexcept { return *value_; }
+  const T& operator*() const& noexcept { return *value_; }
+  T&& operator*() && noexcept { return *std::move(value_); }
+  T* operator->() noexcept { return &*value_; }
+  const T* operator->() const noexcept { return &*value_; }
+  channel_status status() const noexcept { return status_; }
+
+ private:
+  std::optional<T> value_;
+  channel_status status_;
+};
+
+template <class T>
+class sender;
+template <class T>
+class receiver;
+
+namespace detail {
+
+/// A channel's state with its ring. What cannot be moved without risk of an exception lies in a box:
+/// a half-moved value could neither be kept nor given back.
+template <class T>
+class channel_state : public channel_core {
+ public:
+  static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
+  using item = std::conditional_t<boxed, std::unique_ptr<T>, T>;
+
+  static channel_state* make(std::size_t capacity) {
+    if (capacity > (std::size_t{1} << 40) / sizeof(item)) throw std::bad_array_new_length();
+    return new channel_state(capacity);
+  }
+  ~channel_state() {
+    while (size() > 0) take_from_ring();
+  }
+
+  item take_from_ring() noexcept {
+    item* at = slot(pop_index_locked());
+    item value = std::move(*at);
+    std::destroy_at(at);
+    return value;
+  }
+  void put_into_ring(item&& value) noexcept {
+    std::construct_at(slot(push_index_locked()), std::move(value));
+  }
+
+ private:
+  struct alignas(item) cell {
+    std::byte bytes[sizeof(item)];
+  };
+  explicit channel_state(std::size_t capacity)
+      : channel_core(capacity), ring_(capacity == 0 ? nullptr : new cell[capacity]) {}
+  item* slot(std::size_t i) noexcept { return std::launder(reinterpret_cast<item*>(&ring_[i])); }
+
+  std::unique_ptr<cell[]> ring_;
+};
+
+}  // namespace detail
+
+/// A channel of T, as in Go: first in, first out; unbuffered, or with a capacity; for any number of
+/// senders and receivers, fibers and plain threads alike. A handle: copies refer to one channel.
+/// T is nothrow-movable, or copyable; move-only is fine.
+///
+/// Waiting receivers, and waiting senders, are served in the order they came. After close() what is
+/// buffered can still be received. A value is moved from only when it was sent. send, receive and
+/// their timed forms are cancellation points: they throw heddle::cancelled on entry, or while they
+/// wait, and have then had no effect. try_* never block and are none.
+///
+/// Memory order is Go's: a send happens before the receive of its value returns; the k-th receive of
+/// a channel with capacity C happens before the (k+C)-th send returns; close() happens before a
+/// receive that returns because of it.
+template <class T>
+class channel {
+  static_assert(std::is_nothrow_move_constructible_v<T> || std::is_copy_constructible_v<T>,
+                "a channel's values must be nothrow-movable or copyable");
+  using state = detail::channel_state<T>;
+  using item = typename state::item;
+
+ public:
+  using value_type = T;
+  class iterator;
+  using sentinel = std::default_sentinel_t;
+
+  /// An unbuffered channel. \throws std::bad_alloc
+  channel() : channel(std::size_t{0}) {}
+  /// A channel that holds up to `capacity` values. \throws std::bad_alloc
+  explicit channel(std::size_t capacity) : state_(state::make(capacity)) {}
+  /// Go's nil channel: never ready. try_send says full, try_receive empty, close() false.
+  template <std::same_as<std::nullptr_t> N>
+  channel(N) noexcept : state_(nullptr) {}
+
+  channel(const channel& other) noexcept : state_(other.state_) {
+    if (state_ != nullptr) state_->add_reference();
+  }
+  /// The other handle is nil afterwards.
+  channel(channel&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  channel& operator=(channel other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~channel() {
+    if (state_ != nullptr && state_->drop_reference()) delete state_;
+  }
+
+  /// Sends a value; blocks while the channel is full, or, if it is unbuffered, until it is received.
+  /// False: closed, nothing was sent. \throws cancelled; what copying T throws
+  bool send(const T& value) { return send_copy(value, detail::no_deadline) == channel_status::ok; }
+  bool send(T&& value) { return send_item(value, detail::no_deadline) == channel_status::ok; }
+  /// Receives a value; blocks while there is none. nullopt: closed and drained. \throws cancelled
+  std::optional<T> receive() { return receive_until_ns(detail::no_deadline).first; }
+
+  /// ok, full or closed. \throws what copying T throws
+  channel_status try_send(const T& value) {
+    T copy(value);
+    return try_send(std::move(copy));
+  }
+  channel_status try_send(T&& value) {
+    if (state_ == nullptr) return channel_status::full;
+    if constexpr (state::boxed) {
+      item box = std::make_unique<T>(value);
+      return attempt_send(box);
+    } else {
+      return attempt_send(value);
+    }
+  }
+  /// ok, empty or closed.
+  received<T> try_receive() {
+    if (state_ == nullptr) return channel_status::empty;
+    std::optional<T> into;
+    const channel_status status = attempt_receive(into);
+    return {std::move(into), status};
+  }
+
+  /// As send, for at most `d`: ok, timeout or closed. What is not positive tries once.
+  template <class Rep, class Period>
+  channel_status send_for(const T& value, std::chrono::duration<Rep, Period> d) {
+    return send_copy(value, detail::deadline_after(d));
+  }
+  template <class Rep, class Period>
+  channel_status send_for(T&& value, std::chrono::duration<Rep, Period> d) {
+    return send_item(value, detail::deadline_after(d));
+  }
+  /// As send_for, until a time point of any clock; one that is not steady is asked again.
+  template <class Clock, class Duration>
+  channel_status send_until(const T& value, std::chrono::time_point<Clock, Duration> at) {
+    channel_status status = channel_status::timeout;
+    detail::attempt_until(at, [&](std::int64_t deadline_ns) {
+      status = send_copy(value, deadline_ns);
+      return status != channel_status::timeout;
+    });
+    return status;
+  }
+  template <class Clock, class Duration>
+  channel_status send_until(T&& value, std::chrono::time_point<Clock, Duration> at) {
+    channel_status status = channel_status::timeout;
+    detail::attempt_until(at, [&](std::int64_t deadline_ns) {
+      status = send_item(value, deadline_ns);
+      return status != channel_status::timeout;
+    });
+    return status;
+  }
+  /// As receive, for at most `d`: status() is ok, timeout or closed.
+  template <class Rep, class Period>
+  received<T> receive_for(std::chrono::duration<Rep, Period> d) {
+    return as_received(receive_until_ns(detail::deadline_after(d)));
+  }
+  template <class Clock, class Duration>
+  received<T> receive_until(std::chrono::time_point<Clock, Duration> at) {
+    std::pair<std::optional<T>, channel_status> got{std::nullopt, channel_status::timeout};
+    detail::attempt_until(at, [&](std::int64_t deadline_ns) {
+      got = receive_until_ns(deadline_ns);
+      return got.second != channel_status::timeout;
+    });
+    return as_received(std::move(got));
+  }
+
+  /// No more values; wakes everybody. False: it was closed already (or is nil). No error, unlike Go.
+  bool close() noexcept { return state_ != nullptr && state_->close(); }
+  bool closed() const noexcept { return state_ != nullptr && state_->closed(); }
+  /// How many values are buffered; 0 for nil and unbuffered ones.
+  std::size_t size() const noexcept { return state_ != nullptr ? state_->size() : 0; }
+  std::size_t capacity() const noexcept { return state_ != nullptr ? state_->capacity() : 0; }
+
+  /// Receives until the channel is closed and drained: `for (T& v : c)`. \throws cancelled
+  iterator begin() { return iterator(*this); }
+  sentinel end() noexcept { return {}; }
+
+  /// Whether both refer to one channel.
+  friend bool operator==(const channel&, const channel&) noexcept = default;
+
+ private:
+  static received<T> as_received(std::pair<std::optional<T>, channel_status>&& got) {
+    return {std::move(got.first), got.second};
+  }
+
+  // A value that waits is moved from by whoever receives it; so what must survive a failure to send
+  // is copied (once), and what may be moved is moved only then.
+  channel_status send_copy(const T& value, std::int64_t deadline_ns) {
+    detail::cancellation_point();
+    if constexpr (state::boxed) {
+      item box = std::make_unique<T>(value);
+      return send_prepared(box, deadline_ns);
+    } else {
+      T copy(value);
+      return send_prepared(copy, deadline_ns);
+    }
+  }
+  channel_status send_item(T& value, std::int64_t deadline_ns) {
+    if constexpr (state::boxed) {
+      // Its move may throw, so it is copied; "moved from" is a copy's right.
+      return send_copy(value, deadline_ns);
+    } else {
+      detail::cancellation_point();
+      return send_prepared(value, deadline_ns);
+    }
+  }
+  channel_status send_prepared(item& value, std::int64_t deadline_ns) {
+    if (state_ == nullptr) {
+      detail::channel_core::wait_at_nothing(deadline_ns);
+      return channel_status::timeout;
+    }
+    const channel_status status = attempt_send_and_keep_lock(value);
+    if (status != channel_status::full) return status;
+    if (deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns()) {
+      state_->unlock();
+      return channel_status::timeout;
+    }
+    // What the receiver does in this fiber's place: it moves the value from here to itself.
+    return to_status(state_->wait_to_send(std::addressof(value), deadline_ns));
+  }
+  static channel_status to_status(detail::wait_end how) noexcept {
+    return how == detail::wait_end::done     ? channel_status::ok
+           : how == detail::wait_end::closed ? channel_status::closed
+                                             : channel_status::timeout;
+  }
+
+  channel_status attempt_send(item& value) {
+    const channel_status status = attempt_send_and_keep_lock(value);
+    if (status == channel_status::full) state_->unlock();
+    return status;
+  }
+  /// If it returns full, the lock is still held.
+  channel_status attempt_send_and_keep_lock(item& value) {
+    state_->lock();
+    if (state_->closed_locked()) {
+      state_->unlock();
+      return channel_status::closed;
+    }
+    if (detail::channel_waiter* w = state_->claim_receiver_locked()) {
+      state_->unlock();
+      static_cast<std::optional<item>*>(w->value)->emplace(std::move(value));
+      detail::ready(*w->who);
+      return channel_status::ok;
+    }
+    if (state_->full_locked()) return channel_status::full;
+    state_->put_into_ring(std::move(value));
+    state_->unlock();
+    return channel_status::ok;
+  }
+
+  /// If it returns empty, the lock is still held.
+  channel_status attempt_receive_and_keep_lock(std::optional<item>& into) {
+    state_->lock();
+    if (state_->size() > 0) {
+      into.emplace(state_->take_from_ring());
+      detail::channel_waiter* w = state_->claim_sender_locked();
+      if (w != nullptr) state_->put_into_ring(std::move(*static_cast<item*>(w->value)));
+      state_->unlock();
+      if (w != nullptr) detail::ready(*w->who);
+      return channel_status::ok;
+    }
+    if (detail::channel_waiter* w = state_->claim_sender_locked()) {
+      state_->unlock();
+      into.emplace(std::move(*static_cast<item*>(w->value)));
+      detail::ready(*w->who);
+      return channel_status::ok;
+    }
+    if (state_->closed_locked()) {
+      state_->unlock();
+      return channel_status::closed;
+    }
+    return channel_status::empty;
+  }
+  channel_status attempt_receive(std::optional<T>& out) {
+    std::optional<item> into;
+    const channel_status status = attempt_receive_and_keep_lock(into);
+    if (status == channel_status::empty) state_->unlock();
+    unpack(into, out);
+    return status;
+  }
+  std::pair<std::optional<T>, channel_status> receive_until_ns(std::int64_t deadline_ns) {
+    detail::cancellation_point();
+    std::pair<std::optional<T>, channel_status> out{std::nullopt, channel_status::timeout};
+    if (state_ == nullptr) {
+      detail::channel_core::wait_at_nothing(deadline_ns);
+      return out;
+    }
+    std::optional<item> into;
+    out.second = attempt_receive_and_keep_lock(into);
+    if (out.second == channel_status::empty) {
+      if (deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns()) {
+        state_->unlock();
+        out.second = channel_status::timeout;
+      } else {
+        out.second = to_status(state_->wait_to_receive(std::addressof(into), deadline_ns));
+      }
+    }
+    unpack(into, out.first);
+    return out;
+  }
+  static void unpack(std::optional<item>& from, std::optional<T>& to) {
+    if (!from) return;
+    if constexpr (state::boxed) {
+      to.emplace(std::move_if_noexcept(**from));
+    } else {
+      to.emplace(std::move(*from));
+    }
+  }
+
+  state* state_;
+};
+
+/// An input iterator over what a channel yields.
+template <class T>
+class channel<T>::iterator {
+ public:
+  using value_type = T;
+  using difference_type = std::ptrdiff_t;
+
+  T& operator*() const noexcept { return *current_; }
+  iterator& operator++() {
+    current_ = from_->receive();
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  friend bool operator==(const iterator& i, std::default_sentinel_t) noexcept {
+    return !i.current_.has_value();
+  }
+
+ private:
+  friend class channel;
+  explicit iterator(channel& from) : from_(&from), current_(from.receive()) {}
+  channel* from_;
+  mutable std::optional<T> current_;
+};
+
+/// A channel's sending half, with the members of channel for sending.
+template <class T>
+class sender : channel<T> {
+  using base = channel<T>;
+
+ public:
+  using value_type = T;
+  sender(channel<T> c) noexcept : base(std::move(c)) {}
+  using base::capacity;
+  using base::close;
+  using base::closed;
+  using base::send;
+  using base::send_for;
+  using base::send_until;
+  using base::size;
+  using base::try_send;
+  friend bool operator==(const sender& a, const sender& b) noexcept {
+    return static_cast<const base&>(a) == static_cast<const base&>(b);
+  }
+};
+
+/// A channel's receiving half, with the members of channel for receiving.
+template <class T>
+class receiver : channel<T> {
+  using base = channel<T>;
+
+ public:
+  using value_type = T;
+  receiver(channel<T> c) noexcept : base(std::move(c)) {}
+  using base::begin;
+  using base::capacity;
+  using base::closed;
+  using base::end;
+  using base::receive;
+  using base::receive_for;
+  using base::receive_until;
+  using base::size;
+  using base::try_receive;
+  friend bool operator==(const receiver& a, const receiver& b) noexcept {
+    return static_cast<const base&>(a) == static_cast<const base&>(b);
+  }
+};
+
+}  // namespace heddle

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSL-1.0
+// condition_variable: waiting for what the owner of a mutex will make true.
+//   A waiter is linked under lock_ before its mutex is opened, so a notify by whoever gets the mutex
+//   next finds it. I1  count_ is the number of waiters linked; it changes under lock_.
+//   Lock order: lock_, then nothing (the mutex is opened when lock_ is open again).
+#pragma once
+
+#include <heddle/base/intrusive_list.hpp>
+#include <heddle/base/spin_lock.hpp>
+#include <heddle/sched/cancel.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/wait.hpp>
+#include <heddle/sync/mutex.hpp>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+namespace heddle {
+
+/// std::condition_variable for fibers ([thread.condition.condvar]), on heddle::mutex. The waits are
+/// cancellation points: cancelled, they throw with the lock held again. Waiters are notified in the
+/// order they came. May be destroyed once all waiters were notified.
+class condition_variable {
+ public:
+  condition_variable() noexcept = default;
+  condition_variable(const condition_variable&) = delete;
+  condition_variable& operator=(const condition_variable&) = delete;
+  ~condition_variable();
+
+  void notify_one() noexcept;
+  void notify_all() noexcept;
+
+  /// The lock must be owned. May wake for no reason. \throws cancelled
+  void wait(std::unique_lock<mutex>& lock);
+  template <class Predicate>
+  void wait(std::unique_lock<mutex>& lock, Predicate ready) {
+    this_fiber::check_cancel();
+    while (!ready()) wait(lock);
+  }
+
+  template <class Clock, class Duration>
+  std::cv_status wait_until(std::unique_lock<mutex>& lock,
+                            const std::chrono::time_point<Clock, Duration>& at) {
+    const bool notified = detail::attempt_until(
+        at, [&](std::int64_t deadline_ns) { return wait_until_ns(lock, deadline_ns); });
+    return notified ? std::cv_status::no_timeout : std::cv_status::timeout;
+  }
+  template <class Clock, class Duration, class Predicate>
+  bool wait_until(std::unique_lock<mutex>& lock,
+                  const std::chrono::time_point<Clock, Duration>& at, Predicate ready) {
+    this_fiber::check_cancel();
+    while (!ready()) {
+      if (wait_until(lock, at) == std::cv_status::timeout) return ready();
+    }
+    return true;
+  }
+  template <class Rep, class Period>
+  std::cv_status wait_for(std::unique_lock<mutex>& lock,
+                          const std::chrono::duration<Rep, Period>& d) {
+    return wait_until_ns(lock, detail::deadline_after(d)) ? std::cv_status::no_timeout
+                                                          : std::cv_status::timeout;
+  }
+  template <class Rep, class Period, class Predicate>
+  bool wait_for(std::unique_lock<mutex>& lock, const std::chrono::duration<Rep, Period>& d,
+                Predicate ready) {
+    this_fiber::check_cancel();
+    const std::int64_t deadline_ns = detail::deadline_after(d);
+    while (!ready()) {
+      if (!wait_until_ns(lock, deadline_ns)) return ready();
+    }
+    return true;
+  }
+
+ private:
+  /// False on timeout. A cancellation point.
+  bool wait_until_ns(std::unique_lock<mutex>& lock, std::int64_t deadline_ns);
+
+  detail::spin_lock lock_;
+  detail::intrusive_list<detail::waiter> waiters_;  // guarded by lock_
+  detail::atomic<std::uint32_t> count_{0};          // written under lock_, read by notify
+};
+
+}  // namespace heddle

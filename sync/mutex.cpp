@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSL-1.0
+// mutex: waiting and waking.
+#include <heddle/sync/mutex.hpp>
+#include <heddle/sched/wait.hpp>
+
+#include <mutex>
+#include <optional>
+
+namespace heddle {
+
+namespace detail {
+
+/// Who waits for a mutex; on its stack. Without a ticket nothing but an unlock ends the wait, and
+/// being taken off the queue is the claim.
+struct mutex_waiter {
+  agent* who = nullptr;
+  ticket claim;
+  mutex_waiter* next = nullptr;  // guarded by the mutex's lock_, as all below
+  mutex_waiter* prev = nullptr;
+  bool in_queue = false;
+  bool owns = false;  // the mutex was handed over
+};
+
+}  // namespace detail
+
+namespace {
+// Spinning helps only while the owner runs on another processor, and its critical section is short.
+constexpr int spins = 16;
+}  // namespace
+
+// One attempt to lock, which clears `clear` with it.
+bool mutex::take(std::uint32_t clear) noexcept {
+  std::uint32_t now = state_.load(std::memory_order_relaxed);
+  while ((now & locked) == 0) {
+    // (mx.5) acquire: as (mx.1); pairs with (mx.2), (mx.3).
+    if (state_.compare_exchange_weak(now, (now | locked) & ~clear, std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// With lock_ held. Links `w` (in front, and asking for the hand-off, if it had been woken before)
+// and returns true; or gets the mutex and returns false.
+bool mutex::enqueue(detail::mutex_waiter& w, bool again) noexcept {
+  const std::uint32_t set = queued | (again ? hand_off : 0);
+  const std::uint32_t clear = again ? woken : 0;
+  std::uint32_t now = state_.load(std::memory_order_relaxed);
+  for (;;) {
+    if ((now & locked) == 0) {
+      if (take(clear)) return false;
+      now = state_.load(std::memory_order_relaxed);
+    } else if (state_.compare_exchange_weak(now, (now | set) & ~clear, std::memory_order_relaxed,
+                                            std::memory_order_relaxed)) {
+      break;
+    }
+  }
+  w.in_queue = true;
+  w.prev = again ? nullptr : last_;
+  w.next = again ? first_ : nullptr;
+  (w.prev != nullptr ? w.prev->next : first_) = &w;
+  (w.next != nullptr ? w.next->prev : last_) = &w;
+  return true;
+}
+
+void mutex::unlink_locked(detail::mutex_waiter& w) noexcept {
+  (w.prev != nullptr ? w.prev->next : first_) = w.next;
+  (w.next != nullptr ? w.next->prev : last_) = w.prev;
+  w.in_queue = false;
+}
+
+bool mutex::lock_slow(const std::stop_token* token) noexcept {
+  for (int i = 0; i < spins; ++i) {
+    if (take(0)) return true;
+    detail::cpu_relax();
+  }
+  for (bool again = false;; again = true) {
+    std::optional<detail::waiting> wait;
+    detail::mutex_waiter w;
+    w.who = &detail::this_agent();
+    if (token != nullptr) {
+      wait.emplace(false);
+      w.claim = wait->claim();
+    }
+    lock_.lock();
+    if (!enqueue(w, again)) {
+      lock_.unlock();
+      return true;
+    }
+    if (!wait) {
+      detail::sleep_unclaimed(*w.who, detail::unlocking(lock_));
+    } else if (wait->sleep(detail::unlocking(lock_), detail::no_deadline, token) ==
+               detail::case_stopped) {
+      return withdraw(w);
+    }
+    if (w.owns || take(woken)) return true;
+  }
+}
+
+// The token stopped first. (It was claimed by the token, so no unlock has taken it off the queue to
+// wake it.) Returns false.
+bool mutex::withdraw(detail::mutex_waiter& w) noexcept {
+  const std::lock_guard hold(lock_);
+  if (w.in_queue) unlink_locked(w);
+  if (first_ == nullptr) state_.fetch_and(~(queued | hand_off), std::memory_order_relaxed);
+  return false;
+}
+
+void mutex::unlock_slow() noexcept {
+  detail::agent* next = nullptr;
+  lock_.lock();
+  std::uint32_t now = state_.load(std::memory_order_relaxed);
+  if ((now & queued) != 0 && (now & (woken | hand_off)) != woken) {
+    while (detail::mutex_waiter* w = first_) {
+      unlink_locked(*w);
+      detail::agent* who = w->who;
+      // A waiter that its token has claimed goes by itself.
+      if (w->claim && !who->claim.try_claim(w->claim, 0)) continue;
+      next = who;
+      w->owns = (now & hand_off) != 0;
+      break;
+    }
+  }
+  const bool hand_over = next != nullptr && (now & hand_off) != 0;
+  std::uint32_t to;
+  do {
+    to = now & ~(hand_off | (hand_over ? 0 : locked) | (first_ == nullptr ? queued : 0));
+    if (next != nullptr && !hand_over) to |= woken;
+    // (mx.3) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
+  } while (!state_.compare_exchange_weak(now, to, std::memory_order_release,
+                                         std::memory_order_relaxed));
+  lock_.unlock();
+  if (next != nullptr) detail::ready(*next);
+}
+
+}  // namespace heddle

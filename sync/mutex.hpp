@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSL-1.0
+// mutex: mutual exclusion between fibers and threads; barging, but bounded: nobody waits for ever.
+//
+//   The state word:
+//     bit 0  locked    somebody owns the mutex
+//     bit 1  queued    at least one waiter is linked in queue_                      (I1)
+//     bit 2  woken     a waiter was taken off the queue to compete, and has not tried yet
+//     bit 3  hand_off  a woken waiter lost against a barger: the next unlock gives the mutex to the
+//                      first of the queue, and it stays locked
+//
+//     0 ──lock──> locked ──unlock──> 0                               one compare-exchange each, inline
+//     locked|queued ──unlock──> woken[|queued]                       wakes the first; it competes
+//     locked|queued|hand_off ──unlock──> locked[|queued]             the first is the owner now
+//
+//   I2  only the owner unlocks.  I3  queued, woken and hand_off change only under lock_.
+//   While a waiter is queued, unlocking happens wholly under lock_, and what is woken runs only after
+//   lock_ is open: whoever gets the mutex may destroy it.
+//   Any fiber or thread may call. Lock order: lock_, then nothing.
+#pragma once
+
+#include <heddle/base/assert.hpp>
+#include <heddle/base/intrusive_list.hpp>
+#include <heddle/base/spin_lock.hpp>
+#include <heddle/fiber/agent.hpp>
+
+#include <cstdint>
+#include <stop_token>
+
+namespace heddle {
+
+namespace detail {
+struct mutex_waiter;
+#if defined(HEDDLE_ASSERTIONS)
+agent& this_agent() noexcept;
+#endif
+}  // namespace detail
+
+/// std::mutex for fibers ([thread.mutex.class]): the owner is the fiber (or plain thread), which may
+/// hold it over anything, also a migration. Not recursive. Works with std::lock_guard, unique_lock,
+/// scoped_lock and std::lock. An unlock happens before the next lock.
+class mutex {
+ public:
+  constexpr mutex() noexcept = default;
+  mutex(const mutex&) = delete;
+  mutex& operator=(const mutex&) = delete;
+  ~mutex() {
+    HEDDLE_DCHECK(state_.load(std::memory_order_relaxed) == 0,
+                  "mutex %p is destroyed while it is locked or waited for",
+                  static_cast<void*>(this));
+  }
+
+  /// Blocks the fiber until it owns the mutex. Not a cancellation point. Makes no system call and no
+  /// allocation where the mutex is free.
+  void lock() noexcept {
+    std::uint32_t free = 0;
+    // (mx.1) acquire: what the last owner did is seen; pairs with (mx.2), (mx.3).
+    if (!state_.compare_exchange_strong(free, locked, std::memory_order_acquire,
+                                        std::memory_order_relaxed)) [[unlikely]] {
+      lock_slow(nullptr);
+    }
+    note_owner();
+  }
+
+  /// Blocks until it owns the mutex (true), or until `token` is stopped (false; nothing has
+  /// changed). A free mutex is locked even if the token is stopped already. Not a cancellation
+  /// point.
+  [[nodiscard]] bool lock(std::stop_token token) noexcept {
+    if (!try_lock() && !lock_slow(&token)) return false;
+    note_owner();
+    return true;
+  }
+
+  /// Locks the mutex if it is free now.
+  [[nodiscard]] bool try_lock() noexcept {
+    std::uint32_t now = state_.load(std::memory_order_relaxed);
+    while ((now & locked) == 0) {
+      // (mx.4) acquire: as (mx.1); pairs with (mx.2), (mx.3).
+      if (state_.compare_exchange_weak(now, now | locked, std::memory_order_acquire,
+                                       std::memory_order_relaxed)) {
+        note_owner();
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// The caller must own the mutex. It may be destroyed by whoever gets it next.
+  void unlock() noexcept {
+#if defined(HEDDLE_ASSERTIONS)
+    HEDDLE_CHECK(owner_ == &detail::this_agent(),
+                 "mutex %p is unlocked by somebody who does not own it",
+                 static_cast<void*>(this));
+#endif
+    release();
+  }
+
+ private:
+  friend class condition_variable;
+  static constexpr std::uint32_t locked = 1;
+  static constexpr std::uint32_t queued = 2;
+  static constexpr std::uint32_t woken = 4;
+  static constexpr std::uint32_t hand_off = 8;
+
+  /// unlock() on behalf of the owner, by whoever runs on its worker.
+  void release() noexcept {
+#if defined(HEDDLE_ASSERTIONS)
+    owner_ = nullptr;
+#endif
+    std::uint32_t only_locked = locked;
+    // (mx.2) release: what this owner did goes to the next; pairs with (mx.1), (mx.4), (mx.5).
+    if (!state_.compare_exchange_strong(only_locked, 0, std::memory_order_release,
+                                        std::memory_order_relaxed)) [[unlikely]] {
+      unlock_slow();
+    }
+  }
+  void note_owner() noexcept {
+#if defined(HEDDLE_ASSERTIONS)
+    owner_ = &detail::this_agent();
+#endif
+  }
+  [[gnu::noinline]] bool lock_slow(const std::stop_token* token) noexcept;
+  [[gnu::noinline]] void unlock_slow() noexcept;
+  bool take(std::uint32_t clear) noexcept;
+  bool enqueue(detail::mutex_waiter& w, bool again) noexcept;
+  void unlink_locked(detail::mutex_waiter& w) noexcept;
+  bool withdraw(detail::mutex_waiter& w) noexcept;
+
+  detail::atomic<std::uint32_t> state_{0};
+  detail::spin_lock lock_;
+  detail::mutex_waiter* first_ = nullptr;  // guarded by lock_
+  detail::mutex_waiter* last_ = nullptr;   // guarded by lock_
+#if defined(HEDDLE_ASSERTIONS)
+  detail::agent* owner_ = nullptr;
+#endif
+};
+
+}  // namespace heddle

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+// wait_group: counting and waiting.
+#include <heddle/sync/wait_group.hpp>
+#include <heddle/base/assert.hpp>
+
+#include <mutex>
+
+namespace heddle {
+
+wait_group::~wait_group() {
+  HEDDLE_DCHECK((state_.load(std::memory_order_relaxed) & waiters) == 0,
+                "wait_group %p is destroyed while it is waited on", static_cast<void*>(this));
+}
+
+void wait_group::add(std::ptrdiff_t n) noexcept {
+  std::int64_t now = state_.load(std::memory_order_relaxed);
+  while ((now & waiters) == 0) {
+    const std::int64_t to = now + n * one;
+    if (to < 0) below_zero(to / one);
+    // (wg.1) acq_rel: what this caller did is seen by who sees zero; pairs with (wg.2).
+    if (state_.compare_exchange_weak(now, to, std::memory_order_acq_rel,
+                                     std::memory_order_relaxed)) {
+      return;
+    }
+  }
+  add_slow(n);
+}
+
+void wait_group::add_slow(std::int64_t n) noexcept {
+  detail::ready_list released;
+  {
+    const std::lock_guard hold(lock_);
+    // (wg.3) acq_rel: as (wg.1); pairs with (wg.2).
+    const std::int64_t to = state_.fetch_add(n * one, std::memory_order_acq_rel) + n * one;
+    if (to < 0) below_zero(to / one);
+    if (to / one == 0) {
+      while (detail::waiter* w = waiting_.pop_front()) {
+        if (w->try_claim()) released.push(*w);
+      }
+      // (wg.4) release: as (wg.1); pairs with (wg.2).
+      state_.fetch_and(~waiters, std::memory_order_release);
+    }
+  }
+  released.wake_all();
+}
+
+void wait_group::wait() {
+  detail::cancellation_point();
+  // (wg.2) acquire: sees what was done before the count came to zero; pairs with (wg.1), (wg.3),
+  // (wg.4).
+  if (state_.load(std::memory_order_acquire) == 0) return;
+  detail::waiting wait(true);
+  detail::waiter me(wait.who(), wait.claim());
+  lock_.lock();
+  std::int64_t now = state_.load(std::memory_order_relaxed);
+  do {
+    if (now / one == 0) {
+      // (wg.5) acquire: as (wg.2); pairs with (wg.1), (wg.3).
+      (void)state_.load(std::memory_order_acquire);
+      lock_.unlock();
+      return;
+    }
+  } while (!state_.compare_exchange_weak(now, now | waiters, std::memory_order_relaxed,
+                                         std::memory_order_relaxed));
+  waiting_.push_back(me);
+  if (wait.sleep(detail::unlocking(lock_)) != detail::case_cancelled) return;
+  {
+    const std::lock_guard hold(lock_);
+    if (me.linked()) {
+      me.unlink();
+      if (waiting_.empty()) state_.fetch_and(~waiters, std::memory_order_relaxed);
+    }
+  }
+  detail::throw_cancelled();
+}
+
+void wait_group::below_zero(std::int64_t count) const noexcept {
+  HEDDLE_CHECK(false, "the count of wait_group %p went below zero, to %lld: done() was called more "
+               "often than add()", static_cast<const void*>(this), static_cast<long long>(count));
+  __builtin_unreachable();
+}
+
+}  // namespace heddle

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+// wait_group: waiting until a number of things are done.
+//   The state word: the count in the upper bits; bit 0 is set while waiters are linked (I1), and
+//   changes under lock_. While it is set, the count goes down under lock_ only, so that a waiter who
+//   sees zero, and destroys the group, cannot do so under somebody's hands.
+//   Lock order: lock_, then nothing.
+#pragma once
+
+#include <heddle/base/spin_lock.hpp>
+#include <heddle/sched/runtime.hpp>
+#include <heddle/sched/wait.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace heddle {
+
+/// Go's sync.WaitGroup: a count of things under way, and waiting until it is zero. What is done
+/// before done() happens before the return of the wait() that it releases. May be destroyed by whom
+/// wait() has just released, and used again once all waits have returned.
+class wait_group {
+ public:
+  wait_group() noexcept = default;
+  wait_group(const wait_group&) = delete;
+  wait_group& operator=(const wait_group&) = delete;
+  ~wait_group();
+
+  /// Adds to the count, also a negative number. Below zero it terminates with a message.
+  void add(std::ptrdiff_t n = 1) noexcept;
+  /// add(-1).
+  void done() noexcept { add(-1); }
+  /// Blocks until the count is zero. A cancellation point. \throws cancelled
+  void wait();
+
+  /// add(1), then heddle::go(f); done() when `f` has returned, or was ended by cancellation, and is
+  /// destroyed. `f` may take a std::stop_token. \throws as heddle::go; the count is then unchanged.
+  template <class F>
+  void go(F&& f);
+
+ private:
+  static constexpr std::int64_t waiters = 1;
+  static constexpr std::int64_t one = 2;
+
+  void add_slow(std::int64_t n) noexcept;
+  [[noreturn]] void below_zero(std::int64_t count) const noexcept;
+
+  detail::atomic<std::int64_t> state_{0};
+  detail::spin_lock lock_;
+  detail::intrusive_list<detail::waiter> waiting_;  // guarded by lock_
+};
+
+namespace detail {
+
+/// A call that reports to its group when it is over and destroyed.
+template <class Call>
+class grouped_call {
+ public:
+  template <class... Parts>
+  explicit grouped_call(wait_group& group, Parts&&... parts)
+      : call_(std::in_place, std::forward<Parts>(parts)...) {
+    done_.group = &group;  // not before the call stands: what throws has not been started
+  }
+  void operator()(fiber_record& self) { call_(self); }
+
+ private:
+  struct reporter {
+    wait_group* group = nullptr;
+    ~reporter() {
+      if (group != nullptr) group->done();
+    }
+  };
+  reporter done_;  // before call_, so that it is destroyed after it
+  Call call_;
+};
+
+}  // namespace detail
+
+template <class F>
+void wait_group::go(F&& f) {
+  using body = detail::grouped_call<detail::bound_call_for<F>>;
+  detail::fiber_record* r = detail::make_fiber<body>(detail::spawning_runtime(), 0, 1, {}, *this,
+                                                     std::forward<F>(f));
+  add(1);
+  detail::start_fiber(r);
+}
+
+}  // namespace heddle
