@@ -18,8 +18,8 @@ void describe_no_fiber(char* out, std::size_t size) noexcept {
 }
 
 void write_line(char* text, std::size_t size, int length) noexcept {
-  std::size_t n = std::min<std::size_t>(length < 0 ? 0 : static_cast<std::size_t>(length),
-                                        size - 2);
+  std::size_t n =
+      std::min<std::size_t>(length < 0 ? 0 : static_cast<std::size_t>(length), size - 2);
   text[n++] = '\n';
   const int saved = errno;
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, n);

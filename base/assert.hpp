@@ -24,9 +24,9 @@ extern describe_fiber_fn describe_fiber;
 
 }  // namespace heddle::detail
 
-#define HEDDLE_CHECK(condition, ...)                                                \
-  (__builtin_expect(!!(condition), 1)                                               \
-       ? static_cast<void>(0)                                                       \
+#define HEDDLE_CHECK(condition, ...)  \
+  (__builtin_expect(!!(condition), 1) \
+       ? static_cast<void>(0)         \
        : ::heddle::detail::check_failed(__FILE__, __LINE__, #condition, __VA_ARGS__))
 
 #if defined(HEDDLE_ASSERTIONS)

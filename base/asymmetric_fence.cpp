@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // asymmetric_fence: the heavy half, by membarrier(2).
-#include <heddle/base/asymmetric_fence.hpp>
 #include <heddle/base/assert.hpp>
+#include <heddle/base/asymmetric_fence.hpp>
 
 #include <linux/membarrier.h>
 #include <sys/syscall.h>

@@ -32,7 +32,8 @@ class biased_lock {
     owner_in_.store(true, std::memory_order_relaxed);
     light_fence();
     // (bl.1) acquire: sees a revocation that precedes it; pairs with (bl.2).
-    if (bias_.load(std::memory_order_acquire)) [[likely]] return;
+    if (bias_.load(std::memory_order_acquire)) [[likely]]
+      return;
     lock_shared();
   }
   /// Owner only; also by another context on the owner's OS thread than the one that locked.

@@ -28,15 +28,15 @@ constinit std::array<fault_plan, static_cast<std::size_t>(fault::count_)> plans{
 
 }  // namespace
 
-constinit void (*stretch_park)() noexcept = nullptr;
+void (*stretch_park)() noexcept = nullptr;
 
 bool chaos(std::uint32_t one_in) noexcept {
   static const std::uint64_t seed = seed_from_environment();
   if (seed == 0) return false;
   // thread_local: each thread draws its own numbers; never kept over a park, as nothing here parks.
   static atomic<std::uint64_t> threads{0};
-  thread_local random_source numbers{
-      seed + 0x9E37 * threads.fetch_add(1, std::memory_order_relaxed)};
+  thread_local random_source numbers{seed +
+                                     0x9E37 * threads.fetch_add(1, std::memory_order_relaxed)};
   return numbers.below(one_in) == 0;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // random: small, fast, seeded random numbers for scheduling choices (xorshift64*; Vigna, "An
-//   experimental exploration of Marsaglia's xorshift generators, scrambled", 2016). Not for secrets.
+//   experimental exploration of Marsaglia's xorshift generators, scrambled", 2016). Not for
+//   secrets.
 #pragma once
 
 #include <cstdint>

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <heddle/base/atomic.hpp>
+#include <heddle/base/sanitizer.hpp>
 
 namespace heddle::detail {
 
@@ -20,9 +21,12 @@ class spin_lock {
   }
   bool try_lock() noexcept {
     // (sl.1) acquire: what the last holder wrote is seen; pairs with (sl.2).
-    return !held_.exchange(true, std::memory_order_acquire);
+    if (held_.exchange(true, std::memory_order_acquire)) return false;
+    tsan_acquire(this);
+    return true;
   }
   void unlock() noexcept {
+    tsan_release(this);
     // (sl.2) release: what this holder wrote goes to the next one; pairs with (sl.1).
     held_.store(false, std::memory_order_release);
   }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
-// context: the C++ runtime's exception record of a thread.
+// context: where a thread keeps what must travel.
 #include <heddle/fiber/context.hpp>
 
 #include <cxxabi.h>
 
+#include <cerrno>
+
 namespace heddle::detail {
 
-exception_state* thread_exception_state() noexcept {
-  return reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
+thread_words words_of_this_thread() noexcept {
+  return {reinterpret_cast<exception_state*>(abi::__cxa_get_globals()), &errno};
 }
 
 }  // namespace heddle::detail

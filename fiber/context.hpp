@@ -5,9 +5,12 @@
 //   What travels                      how
 //   registers, stack pointer          Boost.Context pushes them on the stack that is left
 //   MXCSR and x87 control, FPCR       the same (arm64: by us); a fresh stack gets the defaults
-//   caught exceptions, uncaught count eh: swapped with the C++ runtime's per-thread words
+//   caught exceptions, uncaught count swapped with the C++ runtime's per-thread words
+//   errno                             swapped too: a fiber does not find another's after a switch
 //   ASan fake stack, TSan fiber       under #if, where those tools are compiled in
 #pragma once
+
+#include <heddle/base/sanitizer.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,30 +22,29 @@
 #define HEDDLE_ASAN 1
 #endif
 #endif
-#if defined(__SANITIZE_THREAD__)
-#define HEDDLE_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HEDDLE_TSAN 1
-#endif
-#endif
-
 namespace heddle::detail {
 
 /// The C++ runtime's per-thread record of exceptions: the layout of __cxa_eh_globals (Itanium C++
 /// ABI, 2.2.2). arm64 and x86-64 agree.
 struct exception_state {
-  void* caught = nullptr;
-  unsigned uncaught = 0;
+  void* caught;
+  unsigned uncaught;
 };
 
-/// The calling OS thread's record. Asked once per worker, on its home stack: it is declared const,
-/// so that a compiler may keep its result across a switch.
-exception_state* thread_exception_state() noexcept;
+/// The words of an OS thread that a switch swaps. Asked for once per worker, on its home stack:
+/// both addresses come from functions declared const, so that a compiler may keep them across a
+/// switch.
+struct thread_words {
+  exception_state* exceptions = nullptr;
+  int* error = nullptr;  // errno
+};
+thread_words words_of_this_thread() noexcept;
 
 struct context {
   void* sp = nullptr;  // of the saved frame; null: never ran, or runs
-  exception_state exceptions;
+  void* caught = nullptr;
+  unsigned uncaught = 0;
+  int error = 0;
 #if defined(__aarch64__)
   std::uint64_t fpcr = 0;
 #endif

@@ -57,22 +57,24 @@ struct alignas(cache_line) fiber_record final : context, agent {
 
   fiber_record() noexcept : agent(true) {}
 
-  fiber_record* next = nullptr;           // guarded by the queue that it is in
-  stack* bound_stack = nullptr;           // own
-  runtime_state* home = nullptr;          // constant while live
-  atomic<std::uint64_t> id{0};            // constant while live; 0: free
+  fiber_record* next = nullptr;            // guarded by the queue that it is in
+  stack* bound_stack = nullptr;            // own
+  runtime_state* home = nullptr;           // constant while live
+  atomic<std::uint64_t> id{0};             // constant while live; 0: free
   void (*entry)(fiber_record&) = nullptr;  // runs the callable, then destroys it
-  fiber_extras* extras = nullptr;         // made and freed under lock
-  join_wait* joiner = nullptr;            // guarded by lock
+  fiber_extras* extras = nullptr;          // made and freed under lock
+  join_wait* joiner = nullptr;             // guarded by lock
   atomic<std::uint32_t> references{0};
-  std::uint32_t stack_pages = 0;          // 0: the runtime's default
-  std::uint16_t pins = 0;                 // own: how many no_migrate are alive
-  std::uint16_t pinned_to = 0;            // the worker, while pins > 0
-  atomic<std::uint8_t> cancel{0};         // 0, or 1 + cancel_reason; written once while live
+  std::uint32_t stack_pages = 0;   // 0: the runtime's default
+  std::uint16_t pins = 0;          // own: how many no_migrate are alive
+  std::uint16_t pinned_to = 0;     // the worker, while pins > 0
+  atomic<std::uint8_t> cancel{0};  // 0, or 1 + cancel_reason; written once while live
   atomic<fiber_phase> phase{fiber_phase::free};
-  atomic<bool> stop_requested{false};     // set before the extras exist; guarded by lock
+  atomic<bool> stop_requested{false};  // set before the extras exist; guarded by lock
   bool callable_on_heap = false;
-  spin_lock lock;                         // for what says so above
+  spin_lock lock;                      // for what says so above
+  std::uint32_t batch_size = 0;        // with next_batch: guarded by the injector, which links
+  fiber_record* next_batch = nullptr;  // the first fibers of batches
 
   void* callable() noexcept {
     return callable_on_heap ? *reinterpret_cast<void**>(storage) : storage;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // record_pool: slabs of fiber records.
-#include <heddle/fiber/record_pool.hpp>
 #include <heddle/base/chaos.hpp>
+#include <heddle/fiber/record_pool.hpp>
 
 #include <sys/mman.h>
 
@@ -25,7 +25,8 @@ constexpr std::size_t huge_page = 2 * 1024 * 1024;
 
 void* map(std::size_t bytes) {
   if (fails(fault::memory)) return nullptr;
-  // Aligned to its own size, so that a slab of 2 MiB can be one huge page: one fault instead of 512.
+  // Aligned to its own size, so that a slab of 2 MiB can be one huge page: one fault instead of
+  // 512.
   const std::size_t alignment = bytes;
   void* at = ::mmap(nullptr, bytes + alignment, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

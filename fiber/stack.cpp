@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // stack: reserving, guarding, pooling and giving back.
-#include <heddle/fiber/stack.hpp>
 #include <heddle/base/chaos.hpp>
+#include <heddle/fiber/stack.hpp>
 
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// stack: slices of reserved address space, each with a guard below it, and the depot they come from.
+// stack: slices of reserved address space, each with a guard below it, and the depot they come
+// from.
 //   Slabs are reserved whole and committed page by page as they are touched. A slice is made on
 //   first use (its guard then) and reused, most recently used first. Slices that nobody wanted for
 //   a while give their pages back.
@@ -77,10 +78,10 @@ class stack_class {
   const std::size_t guard_;  // 0: the user opted out
 
   spin_lock lock_;
-  intrusive_list<stack> warm_;  // guarded by lock_
-  intrusive_list<stack> cold_;  // guarded by lock_
-  std::vector<slab> slabs_;     // guarded by lock_
-  std::uint32_t turn_ = 0;      // guarded by lock_
+  intrusive_list<stack> warm_;       // guarded by lock_
+  intrusive_list<stack> cold_;       // guarded by lock_
+  std::vector<slab> slabs_;          // guarded by lock_
+  std::uint32_t turn_ = 0;           // guarded by lock_
   atomic<std::size_t> made_{0};      // written under lock_, read by stats
   atomic<std::size_t> pooled_{0};    // written under lock_, read by stats
   atomic<std::size_t> reserved_{0};  // the same

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // switch: making a context that has not run yet.
-#include <heddle/fiber/switch.hpp>
 #include <heddle/base/assert.hpp>
+#include <heddle/fiber/switch.hpp>
+
+#include <cerrno>
 
 #if defined(HEDDLE_ASAN)
 #include <pthread.h>
@@ -12,6 +14,9 @@ namespace heddle::detail {
 namespace {
 
 #if defined(__x86_64__)
+constexpr std::uint32_t default_mxcsr = 0x1F80;
+constexpr std::uint16_t default_x87 = 0x037F;
+
 struct saved_control {
   std::uint32_t mxcsr;
   std::uint16_t x87;
@@ -29,15 +34,33 @@ void set_default_environment(void* sp) noexcept {
                  "build it without BOOST_USE_TSX");
     return true;
   }();
-  saved->mxcsr = 0x1F80;
-  saved->x87 = 0x037F;
+  saved->mxcsr = default_mxcsr;
+  saved->x87 = default_x87;
 }
-#else
+
+/// The same for the registers themselves, where no jump loads them. To look is cheap, to load not.
+void load_default_environment() noexcept {
+  constexpr std::uint32_t sticky = 0x3F;
+  const std::uint32_t mxcsr = __builtin_ia32_stmxcsr();
+  if ((mxcsr & ~sticky) != default_mxcsr) {
+    __builtin_ia32_ldmxcsr(default_mxcsr | (mxcsr & sticky));
+  }
+  std::uint16_t x87 = 0;
+  asm volatile("fnstcw %0" : "=m"(x87));
+  if (x87 != default_x87) asm volatile("fldcw %0" ::"m"(default_x87));
+}
+#elif defined(__aarch64__)
 void set_default_environment(void*) noexcept {}
+
+void load_default_environment() noexcept {
+  if (switching::read_fpcr() != 0) switching::write_fpcr(0);
+}
 #endif
 
 void start_fresh(context& target) noexcept {
-  target.exceptions = {};
+  target.caught = nullptr;
+  target.uncaught = 0;
+  target.error = 0;
 #if defined(__aarch64__)
   target.fpcr = 0;
 #endif
@@ -74,6 +97,8 @@ void prepare_home([[maybe_unused]] context& home) noexcept {
 #endif
 #if defined(HEDDLE_TSAN)
   home.tsan_fiber = __tsan_get_current_fiber();
+  // Fibers that share a thread share this word without synchronisation; a switch swaps it.
+  AnnotateBenignRaceSized(__FILE__, __LINE__, &errno, sizeof errno, "errno goes with the fiber");
 #endif
 #if defined(__aarch64__)
   home.fpcr = switching::read_fpcr();
@@ -81,9 +106,12 @@ void prepare_home([[maybe_unused]] context& home) noexcept {
 }
 
 void adopt_stack(context& target, [[maybe_unused]] context& ended,
-                 exception_state* exceptions) noexcept {
+                 const thread_words& thread) noexcept {
   start_fresh(target);
-  *exceptions = {};
+  load_default_environment();
+  thread.exceptions->caught = nullptr;
+  thread.exceptions->uncaught = 0;
+  *thread.error = 0;
 #if defined(HEDDLE_ASAN)
   target.stack_bottom = ended.stack_bottom;
   target.stack_bytes = ended.stack_bytes;

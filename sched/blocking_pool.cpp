@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // blocking_pool: its threads.
-#include <heddle/sched/blocking_pool.hpp>
 #include <heddle/base/chaos.hpp>
 #include <heddle/base/futex.hpp>
+#include <heddle/sched/blocking_pool.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/wait.hpp>

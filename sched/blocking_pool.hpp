@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// blocking_pool: OS threads for calls that block. A thread is started when a job finds none idle, up
+// blocking_pool: OS threads for calls that block. A thread is started when a job finds none idle,
+// up
 //   to a limit; beyond it jobs queue. A thread that had nothing to do for ten seconds ends.
 //   Any thread may call. Lock order: the pool's lock, then nothing.
 #pragma once
@@ -42,15 +43,15 @@ class blocking_pool {
   runtime_state& rt_;
   const unsigned limit_;
   spin_lock lock_;
-  blocking_job* first_ = nullptr;      // guarded by lock_
-  blocking_job* last_ = nullptr;       // the same
-  std::uint32_t queued_ = 0;           // the same
-  std::uint32_t idle_ = 0;             // the same
-  std::uint32_t threads_ = 0;          // the same
-  bool stopping_ = false;              // the same
-  std::list<std::thread> running_;     // the same
-  std::list<std::thread> ended_;       // the same; to be joined
-  atomic<std::uint32_t> word_{0};      // futex: a job came, or the end
+  blocking_job* first_ = nullptr;   // guarded by lock_
+  blocking_job* last_ = nullptr;    // the same
+  std::uint32_t queued_ = 0;        // the same
+  std::uint32_t idle_ = 0;          // the same
+  std::uint32_t threads_ = 0;       // the same
+  bool stopping_ = false;           // the same
+  std::list<std::thread> running_;  // the same
+  std::list<std::thread> ended_;    // the same; to be joined
+  atomic<std::uint32_t> word_{0};   // futex: a job came, or the end
 };
 
 }  // namespace heddle::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // cancel: marking a fiber as cancelled and ending its wait; its stop state.
-#include <heddle/sched/cancel.hpp>
 #include <heddle/base/asymmetric_fence.hpp>
+#include <heddle/sched/cancel.hpp>
 #include <heddle/sched/stop.hpp>
 #include <heddle/sched/wait.hpp>
 
@@ -12,10 +12,14 @@ namespace heddle {
 
 const char* cancelled::what() const noexcept {
   switch (reason_) {
-    case cancel_reason::requested: return "heddle: the fiber was cancelled";
-    case cancel_reason::sibling_failed: return "heddle: the fiber was cancelled: a sibling failed";
-    case cancel_reason::deadline: return "heddle: the fiber was cancelled: its deadline passed";
-    case cancel_reason::shutdown: return "heddle: the fiber was cancelled: its runtime is ending";
+    case cancel_reason::requested:
+      return "heddle: the fiber was cancelled";
+    case cancel_reason::sibling_failed:
+      return "heddle: the fiber was cancelled: a sibling failed";
+    case cancel_reason::deadline:
+      return "heddle: the fiber was cancelled: its deadline passed";
+    case cancel_reason::shutdown:
+      return "heddle: the fiber was cancelled: its runtime is ending";
   }
   return "heddle: the fiber was cancelled";
 }

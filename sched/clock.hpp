@@ -36,7 +36,8 @@ void use_virtual_time() noexcept;
 void advance_virtual_time(std::chrono::nanoseconds by) noexcept;
 void use_real_time() noexcept;
 
-/// How a worker sleeps until a deadline of the virtual clock: until it is woken. True while virtual.
+/// How a worker sleeps until a deadline of the virtual clock: until it is woken. True while
+/// virtual.
 bool time_is_virtual() noexcept;
 
 /// `at` on heddle's clock; too far away is never.
@@ -64,14 +65,16 @@ inline constexpr std::chrono::milliseconds foreign_clock_slice{50};
 /// whether an attempt succeeded. A time in the past attempts once.
 template <class Clock, class Duration, class Attempt>
 bool attempt_until(const std::chrono::time_point<Clock, Duration>& at, Attempt&& attempt) {
-  if constexpr (std::is_same_v<Clock, clock> ||
-                std::is_same_v<Clock, std::chrono::steady_clock>) {
-    return attempt(deadline_after(at - std::chrono::time_point<Clock, Duration>(
-                                           clock::now().time_since_epoch())));
+  if constexpr (std::is_same_v<Clock, clock> || std::is_same_v<Clock, std::chrono::steady_clock>) {
+    const auto now = clock::now().time_since_epoch();
+    // Compared first: what lies far in the past has no difference to now.
+    return attempt(at.time_since_epoch() <= now ? 0 : deadline_after(at.time_since_epoch() - now));
   } else {
     // The clock is the user's: it may jump, or run at its own pace.
     for (;;) {
-      const auto left = at - Clock::now();
+      const auto now = Clock::now();
+      if (at <= now) return attempt(0);
+      const auto left = at - now;
       const bool last = left <= foreign_clock_slice;
       if (attempt(last ? deadline_after(left) : deadline_after(foreign_clock_slice))) return true;
       if (last && Clock::now() >= at) return false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // ending: the last steps of a fiber.
-#include <heddle/sched/ending.hpp>
 #include <heddle/base/assert.hpp>
+#include <heddle/sched/ending.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/wait.hpp>
 
@@ -57,9 +57,8 @@ void die_of_exception(fiber_record& self) noexcept {
   copy_name(self, id, name, sizeof name);
   const std::type_info* type = abi::__cxa_current_exception_type();
   int status = 0;
-  char* readable = type == nullptr
-                       ? nullptr
-                       : abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  char* readable =
+      type == nullptr ? nullptr : abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
   const char* type_name = readable != nullptr ? readable : type != nullptr ? type->name() : "?";
   const char* what = "(not a std::exception)";
   try {

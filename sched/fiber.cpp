@@ -51,22 +51,18 @@ void fiber::detach() {
 }
 
 fiber::id fiber::get_id() const noexcept {
-  return record_ == nullptr ? id{}
-                            : detail_make_id(record_->id.load(std::memory_order_relaxed));
+  return record_ == nullptr ? id{} : detail_make_id(record_->id.load(std::memory_order_relaxed));
 }
 
 std::stop_source fiber::get_stop_source() noexcept {
-  return record_ == nullptr ? std::stop_source{std::nostopstate}
-                            : detail::stop_source_of(*record_);
+  return record_ == nullptr ? std::stop_source{std::nostopstate} : detail::stop_source_of(*record_);
 }
 
 std::stop_token fiber::get_stop_token() const noexcept {
   return record_ == nullptr ? std::stop_token{} : detail::stop_source_of(*record_).get_token();
 }
 
-bool fiber::request_stop() noexcept {
-  return record_ != nullptr && detail::request_stop(*record_);
-}
+bool fiber::request_stop() noexcept { return record_ != nullptr && detail::request_stop(*record_); }
 
 bool fiber::cancel() noexcept {
   return record_ != nullptr && detail::cancel_fiber(*record_, cancel_reason::requested);

@@ -49,9 +49,9 @@ class fiber {
   ///   (resource_unavailable_try_again, not_enough_memory) if resources run out; what copying the
   ///   callable and the arguments throws.
   template <class F, class... A>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, fiber> &&
-             !std::is_same_v<std::remove_cvref_t<F>, fiber_options>)
-  explicit fiber(F&& f, A&&... args)
+  requires(!std::is_same_v<std::remove_cvref_t<F>, fiber> &&
+           !std::is_same_v<std::remove_cvref_t<F>, fiber_options>) explicit fiber(F&& f,
+                                                                                  A&&... args)
       : fiber(fiber_options{}, std::forward<F>(f), std::forward<A>(args)...) {}
   template <class F, class... A>
   fiber(fiber_options how, F&& f, A&&... args);
@@ -121,19 +121,17 @@ fiber::fiber(fiber_options how, F&& f, A&&... args) {
   detail::runtime_state& rt =
       how.on != nullptr ? detail::state_of(*how.on) : detail::spawning_runtime();
   detail::fiber_record* r = detail::make_fiber<detail::bound_call_for<F, A...>>(
-      rt, how.stack_size, 2, how.name, std::in_place, std::forward<F>(f),
-      std::forward<A>(args)...);
+      rt, how.stack_size, 2, how.name, std::in_place, std::forward<F>(f), std::forward<A>(args)...);
   detail::start_fiber(r);
   record_ = r;
 }
 
 /// Starts `f(args...)` as a fiber that nobody joins: in the current fiber's runtime, from a plain
-/// thread in the default one. Go's `go`. An exception that leaves it (other than cancelled) ends the
-/// process by std::terminate, after its name and message were printed.
-/// \throws as fiber's constructor.
+/// thread in the default one. Go's `go`. An exception that leaves it (other than cancelled) ends
+/// the process by std::terminate, after its name and message were printed. \throws as fiber's
+/// constructor.
 template <class F, class... A>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, fiber_options>)
-void go(F&& f, A&&... args) {
+requires(!std::is_same_v<std::remove_cvref_t<F>, fiber_options>) void go(F&& f, A&&... args) {
   detail::start_fiber(detail::make_fiber<detail::bound_call_for<F, A...>>(
       detail::spawning_runtime(), 0, 1, std::string_view{}, std::in_place, std::forward<F>(f),
       std::forward<A>(args)...));

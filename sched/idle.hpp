@@ -60,7 +60,8 @@ class idle_set {
 
   worker* pop_locked() noexcept;
 
-  atomic<std::uint32_t> state_{0};  // low half: searching, high half: sleeping; the latter under lock_
+  atomic<std::uint32_t> state_{
+      0};  // low half: searching, high half: sleeping; the latter under lock_
   spin_lock lock_;
   worker* sleepers_ = nullptr;  // guarded by lock_; linked by worker::next_sleeper
 };

@@ -5,8 +5,8 @@
 namespace heddle {
 
 /// While one is alive, the calling fiber runs on the OS thread that it is on now, whatever it waits
-/// for. If that thread is stuck in another fiber, this one waits. Nests; destroyed by the fiber that
-/// made it. From a plain thread it does nothing.
+/// for. If that thread is stuck in another fiber, this one waits. Nests; destroyed by the fiber
+/// that made it. From a plain thread it does nothing.
 class no_migrate {
  public:
   no_migrate() noexcept;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // options: defaults from the environment and the machine, and what is refused.
-#include <heddle/sched/options.hpp>
 #include <heddle/fiber/stack.hpp>
+#include <heddle/sched/options.hpp>
 
 #include <sched.h>
 
@@ -77,9 +77,9 @@ double quota_v1(const std::string& group) {
   return quota_of(quota, period);
 }
 
-/// Where the hierarchy of `controller` is mounted ("" for v2), or "".
-std::string mount_of(bool v2) {
-  std::ifstream in("/proc/self/mountinfo");
+/// Where the v2 hierarchy, or the one of v1's cpu controller, is mounted; or "".
+std::string mount_of(const std::string& root, bool v2) {
+  std::ifstream in(root + "/proc/self/mountinfo");
   std::string line;
   while (std::getline(in, line)) {
     const auto dash = line.find(" - ");
@@ -90,17 +90,18 @@ std::string mount_of(bool v2) {
     const bool cpu = ("," + flags + ",").find(",cpu,") != std::string::npos;
     if (v2 ? type != "cgroup2" : type != "cgroup" || !cpu) continue;
     std::istringstream head(line);
-    std::string id, parent, device, root, mount;
-    head >> id >> parent >> device >> root >> mount;
-    return mount;
+    std::string id, parent, device, root_in_it, mount;
+    head >> id >> parent >> device >> root_in_it >> mount;
+    return root + mount;
   }
   return "";
 }
 
-/// The smallest quota of the process's group and all above it.
-double cgroup_quota() {
+}  // namespace
+
+double cgroup_quota(const std::string& root) {
   double least = std::numeric_limits<double>::infinity();
-  std::ifstream in("/proc/self/cgroup");
+  std::ifstream in(root + "/proc/self/cgroup");
   std::string line;
   while (std::getline(in, line)) {
     const auto first = line.find(':');
@@ -109,7 +110,7 @@ double cgroup_quota() {
     const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
     const bool v2 = controllers == ",,";
     if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
-    const std::string mount = mount_of(v2);
+    const std::string mount = mount_of(root, v2);
     if (mount.empty()) continue;
     for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
       if (path == "/") path.clear();
@@ -120,12 +121,10 @@ double cgroup_quota() {
   return least;
 }
 
-}  // namespace
-
-unsigned usable_processors() noexcept {
+unsigned usable_processors(const char* root) noexcept {
   const unsigned allowed = affinity_count();
   try {
-    const double quota = cgroup_quota();
+    const double quota = cgroup_quota(root);
     if (quota < allowed) return std::max(1u, static_cast<unsigned>(std::ceil(quota)));
   } catch (const std::exception&) {
     // Without memory to read it, the quota is not known; the affinity mask is.

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
 
 namespace heddle {
 
@@ -34,7 +35,11 @@ namespace detail {
 options complete(options wanted);
 
 /// How many processors this process may really use: affinity mask and cgroup quota (v1 and v2).
-unsigned usable_processors() noexcept;
+/// `root` goes before each path that is read; only tests name one.
+unsigned usable_processors(const char* root = "") noexcept;
+
+/// The smallest CPU quota of the process's group and all above it, in processors; infinity if none.
+double cgroup_quota(const std::string& root);
 
 /// Rounded up to pages; throws std::invalid_argument below 16 KiB or above 1 GiB.
 std::size_t checked_stack_size(std::size_t bytes);

@@ -21,9 +21,10 @@ class outcome {
       if constexpr (std::is_void_v<T>) {
         std::forward<F>(f)();
       } else if constexpr (std::is_reference_v<T>) {
-        value_ = std::addressof(f());
+        auto&& result = f();
+        value_ = std::addressof(result);
       } else {
-        value_.emplace(maker<F>{f});
+        value_.emplace(std::in_place, f);
       }
     } catch (...) {
       error_ = std::current_exception();
@@ -34,25 +35,23 @@ class outcome {
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value_);
     } else if constexpr (!std::is_void_v<T>) {
-      return std::move(*value_);
+      return std::move(value_->it);
     }
   }
 
  private:
-  struct nothing {};
-  using stored = std::conditional_t<
-      std::is_void_v<T>, nothing,
-      std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
-
-  /// Converts to the value by calling `f`, so that it is made in place, once.
-  template <class F>
-  struct maker {
-    std::remove_reference_t<F>& f;
-    operator T() const { return f(); }
+  /// Made in place, once, by calling `f`; never by a conversion: a T that can be made from anything
+  /// (std::any) would swallow whatever converts.
+  struct made {
+    template <class F>
+    made(std::in_place_t, F& f) : it(f()) {}
+    T it;
   };
+  struct nothing {};
+  using stored = std::conditional_t<std::is_void_v<T>, nothing, std::optional<made>>;
+
   std::exception_ptr error_;
-  std::conditional_t<std::is_reference_v<T> || std::is_void_v<T>, stored, std::optional<stored>>
-      value_{};
+  std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, stored> value_{};
 };
 
 }  // namespace heddle::detail

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // overflow: the signal handler. It runs on the alternate stack and calls nothing that allocates.
-#include <heddle/sched/overflow.hpp>
 #include <heddle/base/assert.hpp>
 #include <heddle/fiber/stack.hpp>
+#include <heddle/sched/overflow.hpp>
 #include <heddle/sched/worker.hpp>
 
 #include <signal.h>
@@ -60,8 +60,7 @@ void install() noexcept {
 
 }  // namespace
 
-overflow_guard::overflow_guard() noexcept
-    : memory_(new (std::nothrow) std::byte[alternate_bytes]) {
+overflow_guard::overflow_guard() noexcept : memory_(new (std::nothrow) std::byte[alternate_bytes]) {
   [[maybe_unused]] static const bool once = (install(), true);
   if (memory_ == nullptr) return;  // a fault then kills the process without a report
   stack_t wanted{};

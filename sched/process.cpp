@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // process: the list of runtimes, exit and fork.
-#include <heddle/sched/process.hpp>
 #include <heddle/base/assert.hpp>
 #include <heddle/sched/clock.hpp>
+#include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
 
 #include <pthread.h>
@@ -46,7 +46,12 @@ void halt() noexcept {
   }
 }
 
-void in_forked_child() noexcept { forked.store(true, std::memory_order_relaxed); }
+void in_forked_child() noexcept {
+  forked.store(true, std::memory_order_relaxed);
+  // In a fiber: the next switch must not go to another one, which runs in the parent already. The
+  // home stack refuses.
+  if (worker* w = current_worker()) w->go_home_next();
+}
 
 }  // namespace
 

@@ -60,10 +60,10 @@ class run_queue {
 
  private:
   biased_lock lock_;
-  atomic<std::uint32_t> head_{0};         // written under lock_
-  atomic<std::uint32_t> tail_{0};         // the same
-  atomic<fiber_record*> next_{nullptr};   // the same
-  fiber_record* slots_[Capacity];         // guarded by lock_
+  atomic<std::uint32_t> head_{0};        // written under lock_
+  atomic<std::uint32_t> tail_{0};        // the same
+  atomic<fiber_record*> next_{nullptr};  // the same
+  fiber_record* slots_[Capacity];        // guarded by lock_
 };
 
 /// What another thread may do to a run queue.

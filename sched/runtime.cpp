@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 // runtime: the public face of runtime_state.
-#include <heddle/sched/runtime.hpp>
 #include <heddle/base/assert.hpp>
 #include <heddle/sched/blocking.hpp>
 #include <heddle/sched/process.hpp>
+#include <heddle/sched/runtime.hpp>
 #include <heddle/sched/runtime_state.hpp>
 
 namespace heddle {
 
 runtime::runtime() : runtime(options{}) {}
 
-runtime::runtime(options wanted)
-    : state_(std::make_unique<detail::runtime_state>(wanted)) {
+runtime::runtime(options wanted) : state_(std::make_unique<detail::runtime_state>(wanted)) {
   state_->face = this;
 }
 

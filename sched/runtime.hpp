@@ -25,8 +25,8 @@ class runtime {
   runtime();
   explicit runtime(options wanted);
   /// Cancels every live fiber (cancel_reason::shutdown), waits for all, then joins the threads. A
-  /// fiber that has not ended after five seconds is named on stderr. Terminates if it is called from
-  /// one of its own fibers.
+  /// fiber that has not ended after five seconds is named on stderr. Terminates if it is called
+  /// from one of its own fibers.
   ~runtime();
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
@@ -38,9 +38,8 @@ class runtime {
   template <class F, class... A>
   auto run(F&& f, A&&... args) -> detail::call_result<F, A...>;
 
-  /// Starts `f(args...)` as a fiber of this runtime that nobody joins, from any thread. An exception
-  /// that leaves it ends the process, as with std::thread.
-  /// \throws as run().
+  /// Starts `f(args...)` as a fiber of this runtime that nobody joins, from any thread. An
+  /// exception that leaves it ends the process, as with std::thread. \throws as run().
   template <class F, class... A>
   void go(F&& f, A&&... args);
 
@@ -97,11 +96,10 @@ void runtime::go(F&& f, A&&... args) {
       *state_, 0, 1, {}, std::in_place, std::forward<F>(f), std::forward<A>(args)...));
 }
 
-/// Makes a runtime for one call, runs `f(args...)` in it and destroys it: fibers that are still alive
-/// are cancelled and waited for. What main() does. Otherwise as runtime::run.
+/// Makes a runtime for one call, runs `f(args...)` in it and destroys it: fibers that are still
+/// alive are cancelled and waited for. What main() does. Otherwise as runtime::run.
 template <class F, class... A>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, options>)
-auto run(F&& f, A&&... args) {
+requires(!std::is_same_v<std::remove_cvref_t<F>, options>) auto run(F&& f, A&&... args) {
   runtime rt;
   return rt.run(std::forward<F>(f), std::forward<A>(args)...);
 }

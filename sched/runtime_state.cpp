@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // runtime_state: making and ending fibers, whom to wake, starting and ending a runtime.
-#include <heddle/sched/runtime_state.hpp>
 #include <heddle/base/assert.hpp>
 #include <heddle/base/chaos.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/process.hpp>
+#include <heddle/sched/runtime_state.hpp>
 
 #include <algorithm>
 #include <mutex>
@@ -13,27 +13,36 @@
 
 namespace heddle::detail {
 
-void injector::push(fiber_record* r) noexcept { push(r, r, 1); }
-
 void injector::push(fiber_record* first, fiber_record* last, std::uint32_t count) noexcept {
   last->next = nullptr;
+  first->next_batch = nullptr;
+  first->batch_size = count;
   const std::lock_guard hold(lock_);
-  (last_ == nullptr ? first_ : last_->next) = first;
-  last_ = last;
+  (last_ == nullptr ? first_ : last_->next_batch) = first;
+  last_ = first;
   size_.store(size() + count, std::memory_order_relaxed);
+}
+
+fiber_record* injector::pop_batch_locked() noexcept {
+  fiber_record* batch = first_;
+  first_ = batch->next_batch;
+  if (first_ == nullptr) last_ = nullptr;
+  size_.store(size() - batch->batch_size, std::memory_order_relaxed);
+  return batch;
 }
 
 fiber_record* injector::pop(std::uint32_t wanted, std::uint32_t& got) noexcept {
   const std::lock_guard hold(lock_);
-  fiber_record* first = first_;
-  fiber_record* last = nullptr;
-  for (got = 0; got < wanted && first_ != nullptr; ++got) {
-    last = first_;
-    first_ = first_->next;
+  got = 0;
+  if (first_ == nullptr) return nullptr;
+  fiber_record* const first = pop_batch_locked();
+  got = first->batch_size;
+  if (got > 1) return first;
+  for (fiber_record* last = first; got < wanted && first_ != nullptr && first_->batch_size == 1;
+       ++got) {
+    last->next = pop_batch_locked();
+    last = last->next;
   }
-  if (first_ == nullptr) last_ = nullptr;
-  if (last != nullptr) last->next = nullptr;
-  size_.store(size() - got, std::memory_order_relaxed);
   return first;
 }
 
@@ -41,8 +50,8 @@ namespace {
 
 std::system_error cannot_start(const char* what, unsigned index, unsigned wanted) {
   return {std::make_error_code(std::errc::resource_unavailable_try_again),
-          std::string("heddle: could not start ") + what + " " + std::to_string(index + 1) + " of " +
-              std::to_string(wanted) +
+          std::string("heddle: could not start ") + what + " " + std::to_string(index + 1) +
+              " of " + std::to_string(wanted) +
               "; ask for fewer (options::workers, HEDDLE_WORKERS) or raise the limit on threads "
               "(ulimit -u, or the cgroup's pids.max)"};
 }
@@ -180,6 +189,7 @@ fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
     record_chain one;
     records.take(one, 1);
     r = one.pop();
+    tsan_acquire(r);
     const std::lock_guard hold(foreign_lock_);
     if (foreign_id_ == foreign_id_end_) foreign_id_ = fresh_ids(foreign_id_end_);
     r->id.store(foreign_id_++, std::memory_order_relaxed);
@@ -211,6 +221,7 @@ void runtime_state::start(fiber_record* r) noexcept {
 }
 
 void runtime_state::schedule(fiber_record* r, place where) noexcept {
+  tsan_release(r);
   worker* w = current_worker();
   if (r->pins != 0) [[unlikely]] {
     worker_at(r->pinned_to)->deliver_pinned(r);
@@ -241,6 +252,7 @@ void runtime_state::free_record(fiber_record* r) noexcept {
   if (w != nullptr && &w->rt == this) {
     w->put_record(r);
   } else {
+    tsan_release(r);
     record_chain one;
     one.push(r);
     records.put(one, 1);
@@ -248,23 +260,21 @@ void runtime_state::free_record(fiber_record* r) noexcept {
 }
 
 void runtime_state::release(fiber_record* r) noexcept {
+  tsan_release(r);
   // (en.2) acq_rel: what each holder did goes before the block's reuse; pairs with (en.1).
   if (r->references.load(std::memory_order_acquire) == 1 ||
       r->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    tsan_acquire(r);
     free_record(r);
   }
 }
 
 void runtime_state::wake_one() noexcept {
-  if (worker* w = idle.take_sleeper()) {
-    watch.attend();
-    w->wake();
-  }
+  if (worker* w = idle.take_sleeper()) w->wake();
 }
 
 void runtime_state::wake_worker(worker& w) noexcept {
   if (idle.cancel_sleep(w) || w.retired.load(std::memory_order_relaxed)) {
-    watch.attend();
     w.wake();
   }
 }

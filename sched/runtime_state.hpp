@@ -32,20 +32,24 @@ class runtime;
 
 namespace heddle::detail {
 
-/// Runnable fibers from outside, and what overflows the rings. First in, first out.
+/// Runnable fibers from outside, and what overflows the rings: a queue of batches, each a chain of
+/// fibers linked by `next`. First in, first out. A batch goes in and out as one, so that nobody
+/// follows links through cold memory while the lock is held.
 class injector {
  public:
-  void push(fiber_record* r) noexcept;
+  void push(fiber_record* r) noexcept { push(r, r, 1); }
   void push(fiber_record* first, fiber_record* last, std::uint32_t count) noexcept;
-  /// Takes a chain of up to `wanted`; writes their number to `got`.
+  /// Takes a batch, or up to `wanted` single ones in a row; writes their number to `got`.
   fiber_record* pop(std::uint32_t wanted, std::uint32_t& got) noexcept;
   std::uint32_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
  private:
+  fiber_record* pop_batch_locked() noexcept;
+
   spin_lock lock_;
-  fiber_record* first_ = nullptr;   // guarded by lock_
-  fiber_record* last_ = nullptr;    // guarded by lock_
-  atomic<std::uint32_t> size_{0};   // written under lock_
+  fiber_record* first_ = nullptr;  // guarded by lock_
+  fiber_record* last_ = nullptr;   // guarded by lock_
+  atomic<std::uint32_t> size_{0};  // in fibers; written under lock_
 };
 
 class runtime_state {
@@ -91,8 +95,8 @@ class runtime_state {
   runtime_stats stats() noexcept;
   static void wake_everybody() noexcept;  // the workers of every runtime
 
-  runtime* face = nullptr;                 // set once, before any fiber
-  runtime_state* next_runtime = nullptr;   // guarded by the list of all runtimes (process.cpp)
+  runtime* face = nullptr;                // set once, before any fiber
+  runtime_state* next_runtime = nullptr;  // guarded by the list of all runtimes (process.cpp)
   const options opts;
   const unsigned base_workers;
   injector injected;
@@ -101,12 +105,12 @@ class runtime_state {
   stack_depot stacks;
   blocking_pool blocking;
   watchdog watch;
-  atomic<bool> stop_workers{false};   // written by the destructor
-  atomic<bool> stopping{false};       // the same
-  atomic<std::uint32_t> spares_wanted{0};   // written by the watchdog
-  atomic<std::uint32_t> held_back{0};       // how many wakes to hold back (worker::wake_somebody)
+  atomic<bool> stop_workers{false};        // written by the destructor
+  atomic<bool> stopping{false};            // the same
+  atomic<std::uint32_t> spares_wanted{0};  // written by the watchdog
+  atomic<std::uint32_t> held_back{0};      // how many wakes to hold back (worker::wake_somebody)
   atomic<std::uint64_t> long_runs{0};
-  atomic<std::uint32_t> starved_count{0};   // written under starved_lock_
+  atomic<std::uint32_t> starved_count{0};  // written under starved_lock_
 
  private:
   void start_workers();
@@ -122,7 +126,7 @@ class runtime_state {
   fiber_record* starved_last_ = nullptr;   // the same
   atomic<std::uint64_t> foreign_spawned_{0};
   atomic<std::uint64_t> foreign_finished_{0};
-  atomic<std::uint32_t> ended_word_{0};    // futex: changes when a fiber ends while stopping
+  atomic<std::uint32_t> ended_word_{0};  // futex: changes when a fiber ends while stopping
   spin_lock foreign_lock_;
   std::uint64_t foreign_id_ = 0, foreign_id_end_ = 0;  // guarded by foreign_lock_
   atomic<unsigned> worker_count_{0};

@@ -2,18 +2,21 @@
 // search: what a worker does on its home stack when its queue is empty, or its budget of switches
 //   is spent: timers, pinned and injected fibers, stealing, spinning, sleeping.
 //
-//   When to steal. A fiber that was woken last, or stands alone in a ring, will mostly be run by its
-//   own worker within nanoseconds; to take it away costs both of them more than it gains (measured
-//   elsewhere: a factor of 74 on a ping-pong). So a thief takes from a worker that makes progress
-//   only where several fibers wait, and else only after it has seen no progress for `patience`.
+//   When to steal. A fiber that was woken last, or stands alone in a ring, will mostly be run by
+//   its own worker within nanoseconds; to take it away costs both of them more than it gains
+//   (measured elsewhere: a factor of 74 on a ping-pong). So a thief takes from a worker that makes
+//   progress only where several fibers wait, and else only after it has seen no progress for
+//   `patience`.
 #include <heddle/base/assert.hpp>
 #include <heddle/fiber/switch.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/overflow.hpp>
+#include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <mutex>
 
 namespace heddle::detail {
@@ -30,7 +33,7 @@ constexpr std::uint32_t most_held_back = 4096;
 
 void worker::run() noexcept {
   set_current_worker(this);
-  exceptions_ = thread_exception_state();
+  words_ = words_of_this_thread();
   const overflow_guard alternate_stack;
   prepare_home(home_);
   while (fiber_record* next = find_work()) run_until_home(next);
@@ -38,8 +41,8 @@ void worker::run() noexcept {
 }
 
 fiber_record* worker::find_work() noexcept {
+  refuse_after_fork();
   for (;;) {
-    budget_ = switch_budget;
     if (rt.stop_workers.load(std::memory_order_relaxed)) return nullptr;
     if (spare && superfluous()) retire();
     if (timers.earliest() != no_deadline) fire_timers(timers);
@@ -56,8 +59,7 @@ fiber_record* worker::take_waiting() noexcept {
     if (fiber_record* r = inbox_first_) {
       inbox_first_ = r->next;
       if (inbox_first_ == nullptr) inbox_last_ = nullptr;
-      inbox_size_.store(inbox_size_.load(std::memory_order_relaxed) - 1,
-                        std::memory_order_relaxed);
+      inbox_size_.store(inbox_size_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
       return r;
     }
   }
@@ -71,13 +73,14 @@ fiber_record* worker::take_injected() noexcept {
   if (waiting == 0) return nullptr;
   // A share of them, so that others get theirs without stealing it back.
   std::uint32_t got = 0;
-  fiber_record* first =
-      rt.injected.pop(std::min(waiting / rt.base_workers + 1, inject_batch), got);
+  fiber_record* first = rt.injected.pop(std::min(waiting / rt.base_workers + 1, inject_batch), got);
   if (got <= 1) return first;
   fiber_record* rest = first->next;
   queue.lock();
   for (std::uint32_t i = 1; i < got; ++i) {
     fiber_record* next = rest->next;
+    __builtin_prefetch(reinterpret_cast<const std::byte*>(rest) + cache_line);
+    __builtin_prefetch(rest->storage);
     if (!queue.push_locked(rest)) {
       make_room_locked();
       (void)queue.push_locked(rest);
@@ -155,9 +158,9 @@ fiber_record* worker::steal() noexcept {
     return loot[0];
   }
   // Watch somebody else next time, if this one has nothing left or goes on by itself.
-  if (watched_.who != nullptr && (watched_.who->queue.empty() ||
-                                  watched_.who->turns.load(std::memory_order_relaxed) !=
-                                      watched_.turns)) {
+  if (watched_.who != nullptr &&
+      (watched_.who->queue.empty() ||
+       watched_.who->turns.load(std::memory_order_relaxed) != watched_.turns)) {
     watched_ = {};
   }
   return nullptr;
@@ -203,8 +206,7 @@ bool worker::anything_to_do() noexcept {
     const auto turns_before = other->turns.load(std::memory_order_relaxed);
     const std::int64_t until = real_now_ns() + patience_ns;
     while (real_now_ns() < until) cpu_relax();
-    if (!other->queue.empty() &&
-        other->turns.load(std::memory_order_relaxed) == turns_before) {
+    if (!other->queue.empty() && other->turns.load(std::memory_order_relaxed) == turns_before) {
       return true;
     }
   }
@@ -251,6 +253,7 @@ bool worker::superfluous() const noexcept {
 // A spare that is not needed gives its fibers to the others and sleeps until the watchdog, or a
 // fiber that is bound to it, wants it again.
 void worker::retire() noexcept {
+  in_fibers.store(false, std::memory_order_relaxed);
   for (;;) {
     queue.lock();
     fiber_record* r = queue.exchange_next_locked(nullptr);
@@ -263,8 +266,7 @@ void worker::retire() noexcept {
   rt.wake_one();
   retired.store(true, std::memory_order_relaxed);
   while (superfluous() && !rt.stop_workers.load(std::memory_order_relaxed) &&
-         inbox_size_.load(std::memory_order_relaxed) == 0 &&
-         timers.earliest() == no_deadline) {
+         inbox_size_.load(std::memory_order_relaxed) == 0 && timers.earliest() == no_deadline) {
     full_fence();
     // (wk.5) acquire: as (wk.3); pairs with (wk.4).
     if (token_.load(std::memory_order_acquire) == 0) futex_wait(token_, 0);

@@ -6,8 +6,8 @@
 
 namespace heddle {
 
-/// A runtime's counters, read while it runs: each is right for some instant during the call, not all
-/// for the same one.
+/// A runtime's counters, read while it runs: each is right for some instant during the call, not
+/// all for the same one.
 struct runtime_stats {
   std::uint64_t fibers_alive = 0;    // started and not ended
   std::uint64_t fibers_spawned = 0;  // ever

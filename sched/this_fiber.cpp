@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // this_fiber: what the running fiber does to itself.
-#include <heddle/sched/this_fiber.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/this_fiber.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <sched.h>

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // timer: the wheel.
-#include <heddle/sched/timer.hpp>
 #include <heddle/sched/clock.hpp>
+#include <heddle/sched/timer.hpp>
 
 #include <bit>
 #include <mutex>
 
 namespace heddle::detail {
 
-timer_store::timer_store() noexcept
-    : tick_(static_cast<std::uint64_t>(now_ns()) >> tick_shift) {}
+timer_store::timer_store() noexcept : tick_(static_cast<std::uint64_t>(now_ns()) >> tick_shift) {}
 
 bool timer_store::add(timer_node& node) noexcept {
   const std::lock_guard hold(lock_);
@@ -98,8 +97,8 @@ std::uint64_t timer_store::next_tick_locked() const noexcept {
     const std::uint64_t later = now == slots - 1 ? 0 : occupied_[level] >> (now + 1) << (now + 1);
     if (later != 0) {
       const auto slot = static_cast<std::uint64_t>(std::countr_zero(later));
-      const std::uint64_t turn = shift + digit_bits >= 64 ? 0 : tick_ >> (shift + digit_bits)
-                                                                        << (shift + digit_bits);
+      const std::uint64_t turn =
+          shift + digit_bits >= 64 ? 0 : tick_ >> (shift + digit_bits) << (shift + digit_bits);
       return turn | slot << shift;
     }
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // timer: waits that end by time. One store per worker: a hierarchical timing wheel (Varghese and
-//   Lauck, SOSP 1987, scheme 6): adding and cancelling cost O(1), a timer moves down a level at most
-//   six times before it fires.
+//   Lauck, SOSP 1987, scheme 6): adding and cancelling cost O(1), a timer moves down a level at
+//   most six times before it fires.
 //
 //   A level has 64 slots; a slot of level k spans 64^k ticks of 32.8 us. A timer lies on the level
 //   of the highest digit (base 64) in which its tick differs from the current one.
@@ -65,12 +65,12 @@ class timer_store {
   void publish_locked() noexcept;
 
   spin_lock lock_;
-  std::uint64_t tick_;                               // guarded by lock_: all before has been expired
-  intrusive_list<timer_node> due_;                   // guarded by lock_
-  std::array<std::uint64_t, levels> occupied_{};     // guarded by lock_: may name an empty slot
+  std::uint64_t tick_;                            // guarded by lock_: all before has been expired
+  intrusive_list<timer_node> due_;                // guarded by lock_
+  std::array<std::uint64_t, levels> occupied_{};  // guarded by lock_: may name an empty slot
   std::array<std::array<intrusive_list<timer_node>, slots>, levels> wheel_;  // guarded by lock_
-  atomic<std::int64_t> earliest_{no_deadline};       // written under lock_, read by anybody
-  atomic<std::size_t> size_{0};                      // the same
+  atomic<std::int64_t> earliest_{no_deadline};  // written under lock_, read by anybody
+  atomic<std::size_t> size_{0};                 // the same
 };
 
 }  // namespace heddle::detail

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait: sleeping and being made ready, for fibers and for OS threads.
-#include <heddle/sched/wait.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>
+#include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/wait.hpp>
 
 #include <mutex>
 
@@ -25,6 +26,7 @@ struct thread_agent : agent {
 }
 
 void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept {
+  refuse_after_fork();
   // (wt.1) acquire: what the waker did before ready() is seen; pairs with (wt.2).
   while (self.notified.load(std::memory_order_acquire) == 0) {
     if (deadline_ns != no_deadline && real_now_ns() >= deadline_ns) return;
@@ -43,7 +45,8 @@ agent& this_agent() noexcept {
 void cancellation_point() {
   worker* w = current_worker();
   if (w == nullptr || w->current() == nullptr) return;
-  if (w->current()->cancel.load(std::memory_order_relaxed) != 0) [[unlikely]] throw_cancelled();
+  if (w->current()->cancel.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    throw_cancelled();
 }
 
 void ready(agent& who, place where) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait: the one mechanism behind every blocking operation. A wait has one or more cases, of which
-//   exactly one wins; the one who waits is a fiber or an OS thread, and nobody above need know which.
+//   exactly one wins; the one who waits is a fiber or an OS thread, and nobody above need know
+//   which.
 //
 //   The one who waits                              whoever completes a case, its object's lock held
 //     1 locks the object, looks: not ready           a finds the waiter in the object's list
@@ -28,8 +29,8 @@
 
 namespace heddle::detail {
 
-/// Makes an agent whose wait was claimed (or whose unclaimed wait was unlinked) go on. Once for each
-/// wait. Any thread or fiber; no internal lock may be held. What the caller did before happens
+/// Makes an agent whose wait was claimed (or whose unclaimed wait was unlinked) go on. Once for
+/// each wait. Any thread or fiber; no internal lock may be held. What the caller did before happens
 /// before the return of the wait.
 void ready(agent& who, place where = place::next) noexcept;
 
@@ -94,8 +95,8 @@ struct waiter : list_hook {
   case_index index;
 };
 
-/// Agents that were claimed under a lock, to be made ready once it is open: "collect under the lock,
-/// wake after it". Linked through the waiters, whose owners sleep until they are made ready.
+/// Agents that were claimed under a lock, to be made ready once it is open: "collect under the
+/// lock, wake after it". Linked through the waiters, whose owners sleep until they are made ready.
 class ready_list {
  public:
   void push(waiter& w) noexcept { claimed_.push_back(w); }

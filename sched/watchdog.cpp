@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // watchdog: sampling the workers' turns. A worker whose count of turns stands still while it is in
 //   a fiber is stuck in that fiber.
-#include <heddle/sched/watchdog.hpp>
 #include <heddle/base/assert.hpp>
 #include <heddle/base/asymmetric_fence.hpp>
 #include <heddle/base/futex.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/watchdog.hpp>
 
 #include <algorithm>
 

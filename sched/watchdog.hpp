@@ -20,9 +20,10 @@ class watchdog {
   void start();  // std::system_error
   void stop() noexcept;
 
-  /// From a worker that wakes up: the watchdog must watch again.
+  /// From a worker that goes from its home stack to a fiber: the watchdog must watch again.
   void attend() noexcept {
-    if (asleep_.load(std::memory_order_relaxed)) [[unlikely]] rouse();
+    if (asleep_.load(std::memory_order_relaxed)) [[unlikely]]
+      rouse();
   }
 
  private:

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // worker: switching between fibers; starting and ending them. Every function here runs on the
 //   worker's own thread, most on a fiber's stack.
-#include <heddle/sched/worker.hpp>
 #include <heddle/base/assert.hpp>
 #include <heddle/fiber/switch.hpp>
 #include <heddle/sched/ending.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/worker.hpp>
 
 #include <mutex>
 
@@ -40,7 +40,10 @@ std::uint64_t fresh_ids(std::uint64_t& end) noexcept {
 }
 
 worker::worker(runtime_state& runtime, unsigned i, bool is_spare)
-    : rt(runtime), index(i), spare(is_spare), numbers_(reinterpret_cast<std::uintptr_t>(this) + i) {}
+    : rt(runtime),
+      index(i),
+      spare(is_spare),
+      numbers_(reinterpret_cast<std::uintptr_t>(this) + i) {}
 
 std::uint64_t worker::next_id() noexcept {
   if (id_next_ == id_end_) id_next_ = fresh_ids(id_end_);
@@ -55,6 +58,9 @@ std::uint64_t worker::next_id() noexcept {
   if (w->commit_.run != nullptr) {
     const commit then = w->commit_;
     w->commit_.run = nullptr;
+    // To the tools it runs on the home stack: the fiber that arrived has no part in it.
+    const tool_guise home(w->home_);
+    tsan_acquire(w->left_);
     then.run(then.argument);
   }
 }
@@ -73,12 +79,15 @@ template <bool dying>
     current_.store(nullptr, std::memory_order_relaxed);
   }
   left_ = &self;
-  finish_arrival(switch_context<dying>(self, *to, exceptions_, this));
+  tsan_release(&self);
+  finish_arrival(switch_context<dying>(self, *to, words_, this));
+  tsan_acquire(&self);
 }
 
 // Whom to run after the running fiber; null: go home. The queue is locked.
 inline fiber_record* worker::pick_locked() noexcept {
-  if (--budget_ <= 0) [[unlikely]] return nullptr;
+  if (--budget_ <= 0) [[unlikely]]
+    return nullptr;
   if (queue.has_next()) {
     fiber_record* next = queue.exchange_next_locked(nullptr);
     if (++streak_ <= max_streak && !chaos(4)) return next;
@@ -92,7 +101,9 @@ inline fiber_record* worker::pick_locked() noexcept {
   return queue.pop_locked();
 }
 
+// From the home stack.
 fiber_record* worker::pick() noexcept {
+  budget_ = switch_budget;  // that of the last stay in fibers may be spent
   queue.lock();
   fiber_record* r = pick_locked();
   queue.unlock();
@@ -101,8 +112,12 @@ fiber_record* worker::pick() noexcept {
 
 // From the home stack to `next`, and back when a switch finds nobody to go to.
 void worker::run_until_home(fiber_record* next) noexcept {
-  queue.lock();
+  budget_ = switch_budget;
   in_fibers.store(true, std::memory_order_relaxed);
+  // The watchdog that goes to sleep says so, passes a heavy fence, and looks at in_fibers.
+  light_fence();
+  rt.watch.attend();
+  queue.lock();
   leave_for<false>(home_, next);
 }
 
@@ -155,7 +170,8 @@ void worker::schedule(fiber_record* r, place where) noexcept {
   }
   queue.unlock();
   light_fence();
-  if (rt.idle.should_wake()) [[unlikely]] wake_somebody(where);
+  if (rt.idle.should_wake()) [[unlikely]]
+    wake_somebody(where);
 }
 
 // A worker that is woken for a fiber that its own worker runs at once finds nothing, and sleeps
@@ -190,13 +206,15 @@ extern "C" void heddle_fiber_entry(boost::context::detail::transfer_t from) noex
   worker::fiber_main({from.fctx, from.data});
 }
 
-// One stack's life: a fiber, and after it those that have not started yet and fit on the same stack,
-// without a jump between them.
+// One stack's life: a fiber, and after it those that have not started yet and fit on the same
+// stack, without a jump between them.
 void worker::fiber_main(arrival from) noexcept {
   finish_switch(*static_cast<worker*>(from.payload)->current());
   finish_arrival(from);
   for (;;) {
     fiber_record* self = current_worker()->current();
+    tsan_acquire(self);
+    tsan_acquire(self->bound_stack);
     self->entry(*self);
     destroy_locals(*self);
     worker* w = current_worker();
@@ -211,12 +229,13 @@ inline void worker::end_current(fiber_record* self) noexcept {
   ended_ = static_cast<context&>(*self);
   const std::uint32_t pages = self->stack_pages;
   announce_end(*self);
+  tsan_release(place_here);
 
   queue.lock();
   fiber_record* next = pick_locked();
   if (next != nullptr && next->sp == nullptr && next->stack_pages == pages) {
     next->bound_stack = place_here;
-    adopt_stack(*next, ended_, exceptions_);
+    adopt_stack(*next, ended_, words_);
     current_.store(next, std::memory_order_relaxed);
     bump(turns);
     queue.unlock();
@@ -283,10 +302,13 @@ void worker::release_stack(stack* s) noexcept {
 
 fiber_record* worker::take_record() {
   if (free_records_.first == nullptr) rt.records.take(free_records_, record_cache / 2);
-  return free_records_.pop();
+  fiber_record* r = free_records_.pop();
+  tsan_acquire(r);
+  return r;
 }
 
 void worker::put_record(fiber_record* r) noexcept {
+  tsan_release(r);
   if (free_records_.count >= record_cache) rt.records.put(free_records_, record_cache / 2);
   free_records_.push(r);
 }

@@ -58,6 +58,8 @@ class alignas(cache_line) worker {
   void yield() noexcept;
   void park(commit then) noexcept;
   void schedule(fiber_record* r, place where) noexcept;
+  /// The next switch goes to the home stack, whoever is runnable.
+  void go_home_next() noexcept { budget_ = 1; }
   fiber_record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
   fiber_record* take_record();  // std::system_error
   void put_record(fiber_record* r) noexcept;
@@ -137,9 +139,9 @@ class alignas(cache_line) worker {
   atomic<fiber_record*> current_{nullptr};  // read by the watchdog too
   context* left_ = nullptr;  // who has just left, until the one who arrives saved its stack pointer
   commit commit_;
-  exception_state* exceptions_ = nullptr;
+  thread_words words_;
   int budget_ = switch_budget;
-  int streak_ = 0;            // how often in a row the slot of the one woken last was taken
+  int streak_ = 0;             // how often in a row the slot of the one woken last was taken
   std::uint32_t unwoken_ = 0;  // wakes held back since the last one (see wake_somebody)
   record_chain free_records_;
   stack* stacks_[stack_cache];
@@ -151,7 +153,7 @@ class alignas(cache_line) worker {
     std::int64_t since = 0;
   } watched_;  // whom this worker would steal from, if it made no progress
   context home_;
-  context ended_;             // of the fiber that has just ended
+  context ended_;  // of the fiber that has just ended
   stack* ended_stack_ = nullptr;
 
   spin_lock inbox_lock_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// channel: Go's channels. A handle: copies refer to one channel, which lives as long as any of them.
+// channel: Go's channels. A handle: copies refer to one channel, which lives as long as any of
+// them.
 //   The values and their moves are here; waiting and closing are in channel_core.
 #pragma once
 
@@ -19,11 +20,11 @@
 namespace heddle {
 
 enum class channel_status {
-  ok,       ///< a value was sent, or received
-  empty,    ///< nothing to receive now
-  full,     ///< nobody to take a value now
-  closed,   ///< closed; for receivers: and drained
-  timeout   ///< the time ran out first
+  ok,      ///< a value was sent, or received
+  empty,   ///< nothing to receive now
+  full,    ///< nobody to take a value now
+  closed,  ///< closed; for receivers: and drained
+  timeout  ///< the time ran out first
 };
 
 /// An optional<T> that says why it is empty.
@@ -55,8 +56,8 @@ class receiver;
 
 namespace detail {
 
-/// A channel's state with its ring. What cannot be moved without risk of an exception lies in a box:
-/// a half-moved value could neither be kept nor given back.
+/// A channel's state with its ring. What cannot be moved without risk of an exception lies in a
+/// box: a half-moved value could neither be kept nor given back.
 template <class T>
 class channel_state : public channel_core {
  public:
@@ -103,8 +104,8 @@ class channel_state : public channel_core {
 /// their timed forms are cancellation points: they throw heddle::cancelled on entry, or while they
 /// wait, and have then had no effect. try_* never block and are none.
 ///
-/// Memory order is Go's: a send happens before the receive of its value returns; the k-th receive of
-/// a channel with capacity C happens before the (k+C)-th send returns; close() happens before a
+/// Memory order is Go's: a send happens before the receive of its value returns; the k-th receive
+/// of a channel with capacity C happens before the (k+C)-th send returns; close() happens before a
 /// receive that returns because of it.
 template <class T>
 class channel {
@@ -139,12 +140,16 @@ class channel {
     if (state_ != nullptr && state_->drop_reference()) delete state_;
   }
 
-  /// Sends a value; blocks while the channel is full, or, if it is unbuffered, until it is received.
-  /// False: closed, nothing was sent. \throws cancelled; what copying T throws
+  /// Sends a value; blocks while the channel is full, or, if it is unbuffered, until it is
+  /// received. False: closed, nothing was sent. \throws cancelled; what copying T throws
   bool send(const T& value) { return send_copy(value, detail::no_deadline) == channel_status::ok; }
   bool send(T&& value) { return send_item(value, detail::no_deadline) == channel_status::ok; }
   /// Receives a value; blocks while there is none. nullopt: closed and drained. \throws cancelled
-  std::optional<T> receive() { return receive_until_ns(detail::no_deadline).first; }
+  std::optional<T> receive() {
+    std::optional<T> into;
+    (void)receive_into(into, detail::no_deadline);
+    return into;
+  }
 
   /// ok, full or closed. \throws what copying T throws
   channel_status try_send(const T& value) {
@@ -181,8 +186,9 @@ class channel {
   template <class Clock, class Duration>
   channel_status send_until(const T& value, std::chrono::time_point<Clock, Duration> at) {
     channel_status status = channel_status::timeout;
+    detail::turn mine = 0;
     detail::attempt_until(at, [&](std::int64_t deadline_ns) {
-      status = send_copy(value, deadline_ns);
+      status = send_copy(value, deadline_ns, &mine);
       return status != channel_status::timeout;
     });
     return status;
@@ -190,8 +196,9 @@ class channel {
   template <class Clock, class Duration>
   channel_status send_until(T&& value, std::chrono::time_point<Clock, Duration> at) {
     channel_status status = channel_status::timeout;
+    detail::turn mine = 0;
     detail::attempt_until(at, [&](std::int64_t deadline_ns) {
-      status = send_item(value, deadline_ns);
+      status = send_item(value, deadline_ns, &mine);
       return status != channel_status::timeout;
     });
     return status;
@@ -199,19 +206,24 @@ class channel {
   /// As receive, for at most `d`: status() is ok, timeout or closed.
   template <class Rep, class Period>
   received<T> receive_for(std::chrono::duration<Rep, Period> d) {
-    return as_received(receive_until_ns(detail::deadline_after(d)));
+    std::optional<T> into;
+    const channel_status status = receive_into(into, detail::deadline_after(d));
+    return {std::move(into), status};
   }
   template <class Clock, class Duration>
   received<T> receive_until(std::chrono::time_point<Clock, Duration> at) {
-    std::pair<std::optional<T>, channel_status> got{std::nullopt, channel_status::timeout};
+    std::optional<T> into;
+    channel_status status = channel_status::timeout;
+    detail::turn mine = 0;
     detail::attempt_until(at, [&](std::int64_t deadline_ns) {
-      got = receive_until_ns(deadline_ns);
-      return got.second != channel_status::timeout;
+      status = receive_into(into, deadline_ns, &mine);
+      return status != channel_status::timeout;
     });
-    return as_received(std::move(got));
+    return {std::move(into), status};
   }
 
-  /// No more values; wakes everybody. False: it was closed already (or is nil). No error, unlike Go.
+  /// No more values; wakes everybody. False: it was closed already (or is nil). No error, unlike
+  /// Go.
   bool close() noexcept { return state_ != nullptr && state_->close(); }
   bool closed() const noexcept { return state_ != nullptr && state_->closed(); }
   /// How many values are buffered; 0 for nil and unbuffered ones.
@@ -226,32 +238,28 @@ class channel {
   friend bool operator==(const channel&, const channel&) noexcept = default;
 
  private:
-  static received<T> as_received(std::pair<std::optional<T>, channel_status>&& got) {
-    return {std::move(got.first), got.second};
-  }
-
   // A value that waits is moved from by whoever receives it; so what must survive a failure to send
   // is copied (once), and what may be moved is moved only then.
-  channel_status send_copy(const T& value, std::int64_t deadline_ns) {
+  channel_status send_copy(const T& value, std::int64_t deadline_ns, detail::turn* mine = nullptr) {
     detail::cancellation_point();
     if constexpr (state::boxed) {
       item box = std::make_unique<T>(value);
-      return send_prepared(box, deadline_ns);
+      return send_prepared(box, deadline_ns, mine);
     } else {
       T copy(value);
-      return send_prepared(copy, deadline_ns);
+      return send_prepared(copy, deadline_ns, mine);
     }
   }
-  channel_status send_item(T& value, std::int64_t deadline_ns) {
+  channel_status send_item(T& value, std::int64_t deadline_ns, detail::turn* mine = nullptr) {
     if constexpr (state::boxed) {
       // Its move may throw, so it is copied; "moved from" is a copy's right.
-      return send_copy(value, deadline_ns);
+      return send_copy(value, deadline_ns, mine);
     } else {
       detail::cancellation_point();
-      return send_prepared(value, deadline_ns);
+      return send_prepared(value, deadline_ns, mine);
     }
   }
-  channel_status send_prepared(item& value, std::int64_t deadline_ns) {
+  channel_status send_prepared(item& value, std::int64_t deadline_ns, detail::turn* mine) {
     if (state_ == nullptr) {
       detail::channel_core::wait_at_nothing(deadline_ns);
       return channel_status::timeout;
@@ -263,7 +271,7 @@ class channel {
       return channel_status::timeout;
     }
     // What the receiver does in this fiber's place: it moves the value from here to itself.
-    return to_status(state_->wait_to_send(std::addressof(value), deadline_ns));
+    return to_status(state_->wait_to_send(std::addressof(value), deadline_ns, mine));
   }
   static channel_status to_status(detail::wait_end how) noexcept {
     return how == detail::wait_end::done     ? channel_status::ok
@@ -325,25 +333,24 @@ class channel {
     unpack(into, out);
     return status;
   }
-  std::pair<std::optional<T>, channel_status> receive_until_ns(std::int64_t deadline_ns) {
+  channel_status receive_into(std::optional<T>& out, std::int64_t deadline_ns,
+                              detail::turn* mine = nullptr) {
     detail::cancellation_point();
-    std::pair<std::optional<T>, channel_status> out{std::nullopt, channel_status::timeout};
     if (state_ == nullptr) {
       detail::channel_core::wait_at_nothing(deadline_ns);
-      return out;
+      return channel_status::timeout;
     }
     std::optional<item> into;
-    out.second = attempt_receive_and_keep_lock(into);
-    if (out.second == channel_status::empty) {
+    channel_status status = attempt_receive_and_keep_lock(into);
+    if (status == channel_status::empty) {
       if (deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns()) {
         state_->unlock();
-        out.second = channel_status::timeout;
-      } else {
-        out.second = to_status(state_->wait_to_receive(std::addressof(into), deadline_ns));
+        return channel_status::timeout;
       }
+      status = to_status(state_->wait_to_receive(std::addressof(into), deadline_ns, mine));
     }
-    unpack(into, out.first);
-    return out;
+    unpack(into, out);
+    return status;
   }
   static void unpack(std::optional<item>& from, std::optional<T>& to) {
     if (!from) return;
@@ -366,7 +373,8 @@ class channel<T>::iterator {
 
   T& operator*() const noexcept { return *current_; }
   iterator& operator++() {
-    current_ = from_->receive();
+    current_.reset();
+    (void)from_->receive_into(current_, detail::no_deadline);
     return *this;
   }
   void operator++(int) { ++*this; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // channel_core: waiting at a channel, and closing it.
-#include <heddle/sync/channel_core.hpp>
 #include <heddle/sched/cancel.hpp>
+#include <heddle/sync/channel_core.hpp>
 
 #include <mutex>
 
@@ -15,11 +15,31 @@ channel_waiter* channel_core::claim_from(intrusive_list<channel_waiter>& list) n
   return nullptr;
 }
 
+// A party that comes again between two slices of its wait goes to where it was: mostly to the
+// front.
+void channel_core::enqueue_locked(intrusive_list<channel_waiter>& list, channel_waiter& w,
+                                  turn* mine) noexcept {
+  if (mine == nullptr || *mine == 0) {
+    w.came = ++turns_;
+    if (mine != nullptr) *mine = w.came;
+    list.push_back(w);
+    return;
+  }
+  w.came = *mine;
+  intrusive_list<channel_waiter> earlier;
+  while (list.front() != nullptr && list.front()->came < w.came) {
+    earlier.push_back(*list.pop_front());
+  }
+  earlier.push_back(w);
+  earlier.splice_back(list);
+  list.splice_back(earlier);
+}
+
 wait_end channel_core::wait(intrusive_list<channel_waiter>& list, void* value,
-                            std::int64_t deadline_ns) {
+                            std::int64_t deadline_ns, turn* mine) {
   waiting wait(true);
   channel_waiter me(wait.who(), wait.claim(), value);
-  list.push_back(me);
+  enqueue_locked(list, me, mine);
   const case_index winner = wait.sleep(unlocking(lock_), deadline_ns);
   if (winner == 0) return me.closed ? wait_end::closed : wait_end::done;
   {

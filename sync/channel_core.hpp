@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // channel_core: a channel without its values: the waiters, the ring's indices, closing.
-//   Moving values is the template's (channel.hpp); it does so under lock_ in the ring only, and from
-//   hand to hand when lock_ is open, while the other party sleeps.
+//   Moving values is the template's (channel.hpp); it does so under lock_ in the ring only, and
+//   from hand to hand when lock_ is open, while the other party sleeps.
 //
 //   I1  a sender waits only while the ring is full; a receiver only while it is empty.
 //   I2  nobody waits once closed_ is set.
@@ -18,11 +18,15 @@
 
 namespace heddle::detail {
 
+/// When a party came to wait: it keeps its turn over the slices of a wait by a foreign clock.
+using turn = std::uint64_t;
+
 /// One who waits at a channel; on its stack.
 struct channel_waiter : waiter {
   channel_waiter(agent& a, ticket t, void* v, case_index i = 0) noexcept
       : waiter(a, t, i), value(v) {}
   void* value;          // a sender's source, a receiver's destination
+  turn came = 0;        // later ones have higher numbers
   bool closed = false;  // set by close(), before it is made ready
 };
 
@@ -54,13 +58,14 @@ class channel_core {
     count_.store(size() - 1, std::memory_order_relaxed);
     return at;
   }
-  /// Waits at the channel with lock_ held, which is open afterwards. `value` as in channel_waiter.
-  /// Throws cancelled, without effect.
-  wait_end wait_to_send(void* value, std::int64_t deadline_ns) {
-    return wait(senders_, value, deadline_ns);
+  /// Waits at the channel with lock_ held, which is open afterwards. `value` as in channel_waiter;
+  /// `mine`, where a wait is made of slices, carries the turn from one to the next. Throws
+  /// cancelled, without effect.
+  wait_end wait_to_send(void* value, std::int64_t deadline_ns, turn* mine) {
+    return wait(senders_, value, deadline_ns, mine);
   }
-  wait_end wait_to_receive(void* value, std::int64_t deadline_ns) {
-    return wait(receivers_, value, deadline_ns);
+  wait_end wait_to_receive(void* value, std::int64_t deadline_ns, turn* mine) {
+    return wait(receivers_, value, deadline_ns, mine);
   }
 
   bool close() noexcept;
@@ -81,16 +86,19 @@ class channel_core {
 
  private:
   static channel_waiter* claim_from(intrusive_list<channel_waiter>& list) noexcept;
-  wait_end wait(intrusive_list<channel_waiter>& list, void* value, std::int64_t deadline_ns);
+  wait_end wait(intrusive_list<channel_waiter>& list, void* value, std::int64_t deadline_ns,
+                turn* mine);
+  void enqueue_locked(intrusive_list<channel_waiter>& list, channel_waiter& w, turn* mine) noexcept;
 
   spin_lock lock_;
-  atomic<bool> closed_{false};              // written under lock_
+  atomic<bool> closed_{false};  // written under lock_
   atomic<std::uint32_t> references_{1};
   const std::size_t capacity_;
-  std::size_t head_ = 0;                    // guarded by lock_
-  std::size_t tail_ = 0;                    // guarded by lock_
-  atomic<std::size_t> count_{0};            // written under lock_
-  intrusive_list<channel_waiter> receivers_;  // guarded by lock_
+  std::size_t head_ = 0;                      // guarded by lock_
+  std::size_t tail_ = 0;                      // guarded by lock_
+  atomic<std::size_t> count_{0};              // written under lock_
+  turn turns_ = 0;                            // guarded by lock_: the last one given out
+  intrusive_list<channel_waiter> receivers_;  // guarded by lock_, as below: in order of `came`
   intrusive_list<channel_waiter> senders_;    // guarded by lock_
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // condition_variable: waiting and notifying.
-#include <heddle/sync/condition_variable.hpp>
 #include <heddle/base/assert.hpp>
+#include <heddle/sync/condition_variable.hpp>
 
 namespace heddle {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // condition_variable: waiting for what the owner of a mutex will make true.
-//   A waiter is linked under lock_ before its mutex is opened, so a notify by whoever gets the mutex
-//   next finds it. I1  count_ is the number of waiters linked; it changes under lock_.
-//   Lock order: lock_, then nothing (the mutex is opened when lock_ is open again).
+//   A waiter is linked under lock_ before its mutex is opened, so a notify by whoever gets the
+//   mutex next finds it. I1  count_ is the number of waiters linked; it changes under lock_. Lock
+//   order: lock_, then nothing (the mutex is opened when lock_ is open again).
 #pragma once
 
 #include <heddle/base/intrusive_list.hpp>
@@ -49,8 +49,8 @@ class condition_variable {
     return notified ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
   template <class Clock, class Duration, class Predicate>
-  bool wait_until(std::unique_lock<mutex>& lock,
-                  const std::chrono::time_point<Clock, Duration>& at, Predicate ready) {
+  bool wait_until(std::unique_lock<mutex>& lock, const std::chrono::time_point<Clock, Duration>& at,
+                  Predicate ready) {
     this_fiber::check_cancel();
     while (!ready()) {
       if (wait_until(lock, at) == std::cv_status::timeout) return ready();

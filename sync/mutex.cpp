@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // mutex: waiting and waking.
-#include <heddle/sync/mutex.hpp>
 #include <heddle/sched/wait.hpp>
+#include <heddle/sync/mutex.hpp>
 
 #include <mutex>
 #include <optional>
@@ -128,8 +128,8 @@ void mutex::unlock_slow() noexcept {
     to = now & ~(hand_off | (hand_over ? 0 : locked) | (first_ == nullptr ? queued : 0));
     if (next != nullptr && !hand_over) to |= woken;
     // (mx.3) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
-  } while (!state_.compare_exchange_weak(now, to, std::memory_order_release,
-                                         std::memory_order_relaxed));
+  } while (
+      !state_.compare_exchange_weak(now, to, std::memory_order_release, std::memory_order_relaxed));
   lock_.unlock();
   if (next != nullptr) detail::ready(*next);
 }

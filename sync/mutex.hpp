@@ -8,14 +8,15 @@
 //     bit 3  hand_off  a woken waiter lost against a barger: the next unlock gives the mutex to the
 //                      first of the queue, and it stays locked
 //
-//     0 ──lock──> locked ──unlock──> 0                               one compare-exchange each, inline
-//     locked|queued ──unlock──> woken[|queued]                       wakes the first; it competes
-//     locked|queued|hand_off ──unlock──> locked[|queued]             the first is the owner now
+//     0 ──lock──> locked ──unlock──> 0                               one compare-exchange each,
+//     inline locked|queued ──unlock──> woken[|queued]                       wakes the first; it
+//     competes locked|queued|hand_off ──unlock──> locked[|queued]             the first is the
+//     owner now
 //
 //   I2  only the owner unlocks.  I3  queued, woken and hand_off change only under lock_.
-//   While a waiter is queued, unlocking happens wholly under lock_, and what is woken runs only after
-//   lock_ is open: whoever gets the mutex may destroy it.
-//   Any fiber or thread may call. Lock order: lock_, then nothing.
+//   While a waiter is queued, unlocking happens wholly under lock_, and what is woken runs only
+//   after lock_ is open: whoever gets the mutex may destroy it. Any fiber or thread may call. Lock
+//   order: lock_, then nothing.
 #pragma once
 
 #include <heddle/base/assert.hpp>
@@ -35,9 +36,9 @@ agent& this_agent() noexcept;
 #endif
 }  // namespace detail
 
-/// std::mutex for fibers ([thread.mutex.class]): the owner is the fiber (or plain thread), which may
-/// hold it over anything, also a migration. Not recursive. Works with std::lock_guard, unique_lock,
-/// scoped_lock and std::lock. An unlock happens before the next lock.
+/// std::mutex for fibers ([thread.mutex.class]): the owner is the fiber (or plain thread), which
+/// may hold it over anything, also a migration. Not recursive. Works with std::lock_guard,
+/// unique_lock, scoped_lock and std::lock. An unlock happens before the next lock.
 class mutex {
  public:
   constexpr mutex() noexcept = default;
@@ -49,8 +50,8 @@ class mutex {
                   static_cast<void*>(this));
   }
 
-  /// Blocks the fiber until it owns the mutex. Not a cancellation point. Makes no system call and no
-  /// allocation where the mutex is free.
+  /// Blocks the fiber until it owns the mutex. Not a cancellation point. Makes no system call and
+  /// no allocation where the mutex is free.
   void lock() noexcept {
     std::uint32_t free = 0;
     // (mx.1) acquire: what the last owner did is seen; pairs with (mx.2), (mx.3).
@@ -88,8 +89,7 @@ class mutex {
   void unlock() noexcept {
 #if defined(HEDDLE_ASSERTIONS)
     HEDDLE_CHECK(owner_ == &detail::this_agent(),
-                 "mutex %p is unlocked by somebody who does not own it",
-                 static_cast<void*>(this));
+                 "mutex %p is unlocked by somebody who does not own it", static_cast<void*>(this));
 #endif
     release();
   }

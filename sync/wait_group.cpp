@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait_group: counting and waiting.
-#include <heddle/sync/wait_group.hpp>
 #include <heddle/base/assert.hpp>
+#include <heddle/sync/wait_group.hpp>
 
 #include <mutex>
 
@@ -75,8 +75,10 @@ void wait_group::wait() {
 }
 
 void wait_group::below_zero(std::int64_t count) const noexcept {
-  HEDDLE_CHECK(false, "the count of wait_group %p went below zero, to %lld: done() was called more "
-               "often than add()", static_cast<const void*>(this), static_cast<long long>(count));
+  HEDDLE_CHECK(false,
+               "the count of wait_group %p went below zero, to %lld: done() was called more "
+               "often than add()",
+               static_cast<const void*>(this), static_cast<long long>(count));
   __builtin_unreachable();
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait_group: waiting until a number of things are done.
 //   The state word: the count in the upper bits; bit 0 is set while waiters are linked (I1), and
-//   changes under lock_. While it is set, the count goes down under lock_ only, so that a waiter who
-//   sees zero, and destroys the group, cannot do so under somebody's hands.
-//   Lock order: lock_, then nothing.
+//   changes under lock_. While it is set, the count goes down under lock_ only, so that a waiter
+//   who sees zero, and destroys the group, cannot do so under somebody's hands. Lock order: lock_,
+//   then nothing.
 #pragma once
 
 #include <heddle/base/spin_lock.hpp>
@@ -79,8 +79,8 @@ class grouped_call {
 template <class F>
 void wait_group::go(F&& f) {
   using body = detail::grouped_call<detail::bound_call_for<F>>;
-  detail::fiber_record* r = detail::make_fiber<body>(detail::spawning_runtime(), 0, 1, {}, *this,
-                                                     std::forward<F>(f));
+  detail::fiber_record* r =
+      detail::make_fiber<body>(detail::spawning_runtime(), 0, 1, {}, *this, std::forward<F>(f));
   add(1);
   detail::start_fiber(r);
 }
