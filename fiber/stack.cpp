@@ -237,6 +237,13 @@ std::size_t stack_depot::pooled() noexcept {
   return sum;
 }
 
+std::size_t stack_depot::pooled_of(std::size_t size) noexcept {
+  std::size_t sum = 0;
+  if (size == 0) size = default_.size();
+  for_each([&](stack_class& c) { sum += c.size() == size ? c.pooled() : 0; });
+  return sum;
+}
+
 std::size_t stack_depot::reserved_bytes() noexcept {
   std::size_t sum = 0;
   for_each([&](stack_class& c) { sum += c.reserved_bytes(); });

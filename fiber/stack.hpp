@@ -101,6 +101,8 @@ class stack_depot {
   bool trim(std::uint32_t turns) noexcept;
   std::size_t handed_out() noexcept;
   std::size_t pooled() noexcept;
+  /// Of one size; 0: the default one.
+  std::size_t pooled_of(std::size_t size) noexcept;
   std::size_t reserved_bytes() noexcept;
 
  private:

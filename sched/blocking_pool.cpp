@@ -45,7 +45,8 @@ void blocking_pool::ensure_thread() {
   reap();
   {
     const std::lock_guard hold(lock_);
-    if (idle_ > queued_ || threads_ >= limit_) return;
+    // Announced here already: two callers at once must not both count on the same idle thread.
+    if (++queued_ <= idle_ || threads_ >= limit_) return;
     ++threads_;
   }
   try {
@@ -72,6 +73,7 @@ void blocking_pool::ensure_thread() {
     --threads_;
     // With a thread at work the job can queue behind it.
     if (threads_ > 0) return;
+    --queued_;
     throw std::system_error(
         std::make_error_code(std::errc::resource_unavailable_try_again),
         "heddle: blocking() found no thread and could not start one; raise the limit on threads "
@@ -84,7 +86,6 @@ void blocking_pool::submit(blocking_job& job) noexcept {
     const std::lock_guard hold(lock_);
     (last_ == nullptr ? first_ : last_->next) = &job;
     last_ = &job;
-    ++queued_;
   }
   word_.fetch_add(1, std::memory_order_relaxed);
   futex_wake(&word_);
@@ -116,7 +117,8 @@ void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
     {
       const std::lock_guard hold(lock_);
       if (first_ != nullptr) continue;
-      if (stopping_ || real_now_ns() >= leave_at) {
+      // Who has announced a job may count on this thread.
+      if (stopping_ || (queued_ == 0 && real_now_ns() >= leave_at)) {
         --threads_;
         ended_.splice(ended_.end(), running_, self);
         return;

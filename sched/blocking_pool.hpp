@@ -45,7 +45,7 @@ class blocking_pool {
   spin_lock lock_;
   blocking_job* first_ = nullptr;   // guarded by lock_
   blocking_job* last_ = nullptr;    // the same
-  std::uint32_t queued_ = 0;        // the same
+  std::uint32_t queued_ = 0;        // the same; also what is announced but not linked yet
   std::uint32_t idle_ = 0;          // the same
   std::uint32_t threads_ = 0;       // the same
   bool stopping_ = false;           // the same

@@ -58,6 +58,11 @@ std::int64_t deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
   return now + ceil<nanoseconds>(d).count();
 }
 
+/// Whether a clock's time points are those of heddle's clock.
+template <class Clock>
+inline constexpr bool is_heddles =
+    std::is_same_v<Clock, clock> || std::is_same_v<Clock, std::chrono::steady_clock>;
+
 /// Longest sleep on behalf of a clock that is not steady, before it is asked again.
 inline constexpr std::chrono::milliseconds foreign_clock_slice{50};
 
@@ -65,7 +70,7 @@ inline constexpr std::chrono::milliseconds foreign_clock_slice{50};
 /// whether an attempt succeeded. A time in the past attempts once.
 template <class Clock, class Duration, class Attempt>
 bool attempt_until(const std::chrono::time_point<Clock, Duration>& at, Attempt&& attempt) {
-  if constexpr (std::is_same_v<Clock, clock> || std::is_same_v<Clock, std::chrono::steady_clock>) {
+  if constexpr (is_heddles<Clock>) {
     const auto now = clock::now().time_since_epoch();
     // Compared first: what lies far in the past has no difference to now.
     return attempt(at.time_since_epoch() <= now ? 0 : deadline_after(at.time_since_epoch() - now));

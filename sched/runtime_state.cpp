@@ -77,18 +77,23 @@ runtime_state::runtime_state(const options& wanted)
   owned_.reserve(worker_slots());
   try {
     for (unsigned i = 0; i < base_workers; ++i) {
-      owned_.push_back(std::make_unique<worker>(*this, i, false));
-      // (rs.2) release: the worker is made; pairs with (rs.1).
-      workers_[i].store(owned_.back().get(), std::memory_order_release);
+      publish(std::make_unique<worker>(*this, i, false));
     }
-    // (rs.3) release: the workers are in their places; pairs with (rs.4).
-    worker_count_.store(base_workers, std::memory_order_release);
     start_workers();
   } catch (...) {
     join_workers();
     throw;
   }
   enlist(*this);
+}
+
+void runtime_state::publish(std::unique_ptr<worker> made) noexcept {
+  const unsigned index = made->index;
+  owned_.push_back(std::move(made));  // reserved: does not throw
+  // (rs.2) release: the worker is made; pairs with (rs.1).
+  workers_[index].store(owned_.back().get(), std::memory_order_release);
+  // (rs.3) release: it is in its place; pairs with (rs.4).
+  worker_count_.store(index + 1, std::memory_order_release);
 }
 
 void runtime_state::start_workers() {
@@ -287,6 +292,7 @@ void runtime_state::wake_all() noexcept {
 }
 
 void runtime_state::wait_for_stack(fiber_record* r) noexcept {
+  const std::size_t size = r->stack_pages * page_size();  // it may run, and end, once it is listed
   r->next = nullptr;
   {
     const std::lock_guard hold(starved_lock_);
@@ -298,7 +304,7 @@ void runtime_state::wait_for_stack(fiber_record* r) noexcept {
   // count on their way (worker::take_waiting).
   heavy_fence();
   wake_all();
-  if (stacks.pooled() > 0) stack_came_free();
+  if (stacks.pooled_of(size) > 0) stack_came_free();
 }
 
 void runtime_state::stack_came_free() noexcept {
@@ -330,9 +336,7 @@ bool runtime_state::add_spare() noexcept {
   try {
     auto made = std::make_unique<worker>(*this, index, true);
     start_thread(*made);
-    owned_.push_back(std::move(made));  // reserved: does not throw
-    workers_[index].store(owned_.back().get(), std::memory_order_release);
-    worker_count_.store(index + 1, std::memory_order_release);
+    publish(std::move(made));
     return true;
   } catch (const std::exception&) {
     // No thread for it: tried again at the watchdog's next look.

@@ -113,6 +113,7 @@ class runtime_state {
   atomic<std::uint32_t> starved_count{0};  // written under starved_lock_
 
  private:
+  void publish(std::unique_ptr<worker> made) noexcept;
   void start_workers();
   void join_workers() noexcept;
   void cancel_all(cancel_reason why) noexcept;

@@ -32,6 +32,7 @@ constexpr std::uint32_t most_held_back = 4096;
 }  // namespace
 
 void worker::run() noexcept {
+  tsan_release(this);
   set_current_worker(this);
   words_ = words_of_this_thread();
   const overflow_guard alternate_stack;
@@ -52,20 +53,27 @@ fiber_record* worker::find_work() noexcept {
   }
 }
 
-// From this worker's own sources and the injector; each gets its turn.
+// From this worker's own sources and the injector; each gets its turn, pinned fibers every other
+// one.
 fiber_record* worker::take_waiting() noexcept {
-  if (inbox_size_.load(std::memory_order_relaxed) > 0) {
-    const std::lock_guard hold(inbox_lock_);
-    if (fiber_record* r = inbox_first_) {
-      inbox_first_ = r->next;
-      if (inbox_first_ == nullptr) inbox_last_ = nullptr;
-      inbox_size_.store(inbox_size_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-      return r;
-    }
-  }
+  fiber_record* r = pinned_last_ ? nullptr : take_pinned();
+  pinned_last_ = r != nullptr;
+  if (r != nullptr) return r;
   if (rt.starved_count.load(std::memory_order_relaxed) > 0) flush_stacks();
-  if (fiber_record* r = take_injected()) return r;
-  return pick();
+  r = take_injected();
+  if (r == nullptr) r = pick();
+  return r != nullptr ? r : take_pinned();
+}
+
+fiber_record* worker::take_pinned() noexcept {
+  if (inbox_size_.load(std::memory_order_relaxed) == 0) return nullptr;
+  const std::lock_guard hold(inbox_lock_);
+  fiber_record* r = inbox_first_;
+  if (r == nullptr) return nullptr;
+  inbox_first_ = r->next;
+  if (inbox_first_ == nullptr) inbox_last_ = nullptr;
+  inbox_size_.store(inbox_size_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  return r;
 }
 
 fiber_record* worker::take_injected() noexcept {
@@ -199,6 +207,7 @@ bool worker::anything_to_do() noexcept {
     return true;
   }
   if (timers.earliest() <= now_ns()) return true;
+  if (spare && superfluous()) return true;
   for (unsigned i = 0, count = rt.worker_count(); i < count; ++i) {
     worker* other = rt.worker_at(i);
     if (other == this || other->queue.empty()) continue;
@@ -241,7 +250,7 @@ void worker::sleep() noexcept {
 }
 
 void worker::wake() noexcept {
-  // (wk.4) release: what the waker did is seen by who wakes; pairs with (wk.3).
+  // (wk.4) release: what the waker did is seen by who wakes; pairs with (wk.5), (wk.3).
   token_.store(1, std::memory_order_release);
   futex_wake(&token_);
 }
@@ -251,10 +260,30 @@ bool worker::superfluous() const noexcept {
 }
 
 // A spare that is not needed gives its fibers to the others and sleeps until the watchdog, or a
-// fiber that is bound to it, wants it again.
+// fiber that is bound to it, wants it again. Its timers stay: it wakes for them, and gives away
+// whom
+// they woke.
 void worker::retire() noexcept {
   in_fibers.store(false, std::memory_order_relaxed);
-  for (;;) {
+  flush_stacks();
+  retired.store(true, std::memory_order_relaxed);
+  // Who wakes it sets what is looked at below, passes a light fence, and looks at `retired`.
+  heavy_fence();
+  while (superfluous() && !rt.stop_workers.load(std::memory_order_relaxed) &&
+         inbox_size_.load(std::memory_order_relaxed) == 0) {
+    if (timers.earliest() != no_deadline) fire_timers(timers);
+    give_away_queue();
+    const std::int64_t until = time_is_virtual() ? no_deadline : timers.earliest();
+    if (token_.load(std::memory_order_relaxed) == 0) futex_wait(token_, 0, until);
+    // (wk.5) acquire: as (wk.3); pairs with (wk.4). In one step, or it could undo a wake.
+    token_.exchange(0, std::memory_order_acquire);
+  }
+  retired.store(false, std::memory_order_relaxed);
+}
+
+void worker::give_away_queue() noexcept {
+  bool any = false;
+  for (;; any = true) {
     queue.lock();
     fiber_record* r = queue.exchange_next_locked(nullptr);
     if (r == nullptr) r = queue.pop_locked();
@@ -262,17 +291,7 @@ void worker::retire() noexcept {
     if (r == nullptr) break;
     rt.injected.push(r);
   }
-  flush_stacks();
-  rt.wake_one();
-  retired.store(true, std::memory_order_relaxed);
-  while (superfluous() && !rt.stop_workers.load(std::memory_order_relaxed) &&
-         inbox_size_.load(std::memory_order_relaxed) == 0 && timers.earliest() == no_deadline) {
-    full_fence();
-    // (wk.5) acquire: as (wk.3); pairs with (wk.4).
-    if (token_.load(std::memory_order_acquire) == 0) futex_wait(token_, 0);
-    token_.store(0, std::memory_order_relaxed);
-  }
-  retired.store(false, std::memory_order_relaxed);
+  if (any) rt.wake_one();
 }
 
 void worker::flush_stacks() noexcept {

@@ -51,7 +51,10 @@ void watchdog::run() noexcept {
       stacks_to_trim = rt_.stacks.trim(trim_after_turns);
       next_trim = now + trim_every_ns;
     }
-    if (running) {
+    // Where address space or mappings ran out, others in the process may have given some back.
+    const bool starving = rt_.starved_count.load(std::memory_order_relaxed) > 0;
+    if (starving) rt_.stack_came_free();
+    if (running || starving) {
       stacks_to_trim = true;
       look(now);
       futex_wait(word_, word, now + period);
@@ -62,7 +65,9 @@ void watchdog::run() noexcept {
       // started before is seen here.
       asleep_.store(true, std::memory_order_relaxed);
       heavy_fence();
-      if (!anybody_runs()) futex_wait(word_, word);
+      if (!anybody_runs() && rt_.starved_count.load(std::memory_order_relaxed) == 0) {
+        futex_wait(word_, word);
+      }
       asleep_.store(false, std::memory_order_relaxed);
     }
   }
@@ -88,8 +93,9 @@ void watchdog::look(std::int64_t now) noexcept {
     const std::int64_t ran = now - seen.since_ns;
     if (ran < std::chrono::nanoseconds(rt_.opts.long_run).count()) continue;
     ++stuck_workers;
-    if (!somebody_waits(i)) continue;
     if (!seen.counted) {
+      // Once is enough: whoever waited may have been given to another worker by the next look.
+      if (!somebody_waits(i)) continue;
       seen.counted = true;
       rt_.long_runs.fetch_add(1, std::memory_order_relaxed);
     }
@@ -103,6 +109,11 @@ void watchdog::look(std::int64_t now) noexcept {
   const auto wanted = rt_.spares_wanted.load(std::memory_order_relaxed);
   if (stuck_workers < wanted) {
     rt_.spares_wanted.store(stuck_workers, std::memory_order_relaxed);
+    // A spare that sleeps among the idle workers would not see that it may retire.
+    for (unsigned i = rt_.base_workers + stuck_workers; i < rt_.worker_count(); ++i) {
+      worker& w = *rt_.worker_at(i);
+      if (rt_.idle.cancel_sleep(w)) w.wake();
+    }
   } else if (stuck_workers > 0 && somebody_waits(rt_.worker_slots())) {
     rt_.held_back.store(0, std::memory_order_relaxed);
     if (rt_.idle.sleeping() > 0) {
@@ -133,7 +144,8 @@ void watchdog::report(unsigned stuck, std::int64_t ran_ns) noexcept {
   char name[256];
   copy_name(*r, id, name, sizeof name);
   complain(
-      "fiber %llu%s%s%s has run for %.1f s without a switch while others wait on its worker; they "
+      "fiber %llu%s%s%s has run for %.1f s without a switch while others waited on its worker; "
+      "they "
       "were given to another. Put blocking calls into heddle::blocking(), and "
       "this_fiber::yield() into long loops.",
       static_cast<unsigned long long>(id), name[0] != '\0' ? " '" : "", name,

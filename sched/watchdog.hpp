@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // watchdog: one OS thread that sees to it that nobody waits behind a worker that is stuck in one
-//   fiber: it wakes a sleeping worker, or starts a spare one, to take over the queue. It gives the
-//   pages of long-idle stacks back on the side. While no worker runs anything it sleeps.
+//   fiber: it wakes a sleeping worker, or starts a spare one, to take over the queue. On the side it
+//   gives the pages of long-idle stacks back, and lets fibers that found no stack try again. While no
+//   worker runs anything it sleeps.
 #pragma once
 
 #include <heddle/base/atomic.hpp>

@@ -25,6 +25,7 @@ constexpr std::uint64_t id_block = 4096;
 // The empty assembly keeps the compiler from proving the function pure and folding two calls.
 [[gnu::noinline]] worker* current_worker() noexcept {
   asm volatile("");
+  if (this_worker != nullptr) tsan_acquire(this_worker);  // released once, by run()
   return this_worker;
 }
 
@@ -135,6 +136,7 @@ void worker::yield() noexcept {
   queue.lock();
   fiber_record* next = pick_locked();
   if (next == nullptr && budget_ > 0) {
+    bump(turns);  // it goes on, but the watchdog must see that it would have let others run
     queue.unlock();
     return;
   }

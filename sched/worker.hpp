@@ -126,6 +126,7 @@ class alignas(cache_line) worker {
   fiber_record* find_work() noexcept;
   fiber_record* search() noexcept;
   fiber_record* take_waiting() noexcept;
+  fiber_record* take_pinned() noexcept;
   fiber_record* take_injected() noexcept;
   fiber_record* steal() noexcept;
   bool fire_timers(timer_store& from) noexcept;
@@ -134,6 +135,7 @@ class alignas(cache_line) worker {
   bool anything_to_do() noexcept;
   bool superfluous() const noexcept;
   void retire() noexcept;
+  void give_away_queue() noexcept;
   void flush_stacks() noexcept;
 
   atomic<fiber_record*> current_{nullptr};  // read by the watchdog too
@@ -142,6 +144,7 @@ class alignas(cache_line) worker {
   thread_words words_;
   int budget_ = switch_budget;
   int streak_ = 0;             // how often in a row the slot of the one woken last was taken
+  bool pinned_last_ = false;    // the last fiber that the home stack took was a pinned one
   std::uint32_t unwoken_ = 0;  // wakes held back since the last one (see wake_somebody)
   record_chain free_records_;
   stack* stacks_[stack_cache];

@@ -5,7 +5,8 @@
 #pragma once
 
 #include <heddle/sched/clock.hpp>
-#include <heddle/sync/channel_core.hpp>
+#include <heddle/sync/channel_state.hpp>
+#include <heddle/sync/received.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -19,81 +20,10 @@
 
 namespace heddle {
 
-enum class channel_status {
-  ok,      ///< a value was sent, or received
-  empty,   ///< nothing to receive now
-  full,    ///< nobody to take a value now
-  closed,  ///< closed; for receivers: and drained
-  timeout  ///< the time ran out first
-};
-
-/// An optional<T> that says why it is empty.
-template <class T>
-class received {
- public:
-  received(channel_status why) noexcept : status_(why) {}
-  received(std::optional<T>&& value, channel_status otherwise)
-      : value_(std::move(value)), status_(value_ ? channel_status::ok : otherwise) {}
-
-  explicit operator bool() const noexcept { return value_.has_value(); }
-  bool has_value() const noexcept { return value_.has_value(); }
-  T& operator*() & noexcept { return *value_; }
-  const T& operator*() const& noexcept { return *value_; }
-  T&& operator*() && noexcept { return *std::move(value_); }
-  T* operator->() noexcept { return &*value_; }
-  const T* operator->() const noexcept { return &*value_; }
-  channel_status status() const noexcept { return status_; }
-
- private:
-  std::optional<T> value_;
-  channel_status status_;
-};
-
 template <class T>
 class sender;
 template <class T>
 class receiver;
-
-namespace detail {
-
-/// A channel's state with its ring. What cannot be moved without risk of an exception lies in a
-/// box: a half-moved value could neither be kept nor given back.
-template <class T>
-class channel_state : public channel_core {
- public:
-  static constexpr bool boxed = !std::is_nothrow_move_constructible_v<T>;
-  using item = std::conditional_t<boxed, std::unique_ptr<T>, T>;
-
-  static channel_state* make(std::size_t capacity) {
-    if (capacity > (std::size_t{1} << 40) / sizeof(item)) throw std::bad_array_new_length();
-    return new channel_state(capacity);
-  }
-  ~channel_state() {
-    while (size() > 0) take_from_ring();
-  }
-
-  item take_from_ring() noexcept {
-    item* at = slot(pop_index_locked());
-    item value = std::move(*at);
-    std::destroy_at(at);
-    return value;
-  }
-  void put_into_ring(item&& value) noexcept {
-    std::construct_at(slot(push_index_locked()), std::move(value));
-  }
-
- private:
-  struct alignas(item) cell {
-    std::byte bytes[sizeof(item)];
-  };
-  explicit channel_state(std::size_t capacity)
-      : channel_core(capacity), ring_(capacity == 0 ? nullptr : new cell[capacity]) {}
-  item* slot(std::size_t i) noexcept { return std::launder(reinterpret_cast<item*>(&ring_[i])); }
-
-  std::unique_ptr<cell[]> ring_;
-};
-
-}  // namespace detail
 
 /// A channel of T, as in Go: first in, first out; unbuffered, or with a capacity; for any number of
 /// senders and receivers, fibers and plain threads alike. A handle: copies refer to one channel.

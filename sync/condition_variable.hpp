@@ -44,8 +44,12 @@ class condition_variable {
   template <class Clock, class Duration>
   std::cv_status wait_until(std::unique_lock<mutex>& lock,
                             const std::chrono::time_point<Clock, Duration>& at) {
-    const bool notified = detail::attempt_until(
-        at, [&](std::int64_t deadline_ns) { return wait_until_ns(lock, deadline_ns); });
+    bool notified = false;
+    detail::attempt_until(at, [&](std::int64_t deadline_ns) {
+      notified = wait_until_ns(lock, deadline_ns);
+      return true;  // one slice: between two nobody waits, and a notification would be lost
+    });
+    if constexpr (!detail::is_heddles<Clock>) notified = notified || Clock::now() < at;
     return notified ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
   template <class Clock, class Duration, class Predicate>

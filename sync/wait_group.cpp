@@ -17,7 +17,7 @@ void wait_group::add(std::ptrdiff_t n) noexcept {
   while ((now & waiters) == 0) {
     const std::int64_t to = now + n * one;
     if (to < 0) below_zero(to / one);
-    // (wg.1) acq_rel: what this caller did is seen by who sees zero; pairs with (wg.2).
+    // (wg.1) acq_rel: what this caller did is seen by who sees zero; pairs with (wg.5), (wg.2).
     if (state_.compare_exchange_weak(now, to, std::memory_order_acq_rel,
                                      std::memory_order_relaxed)) {
       return;
@@ -30,7 +30,7 @@ void wait_group::add_slow(std::int64_t n) noexcept {
   detail::ready_list released;
   {
     const std::lock_guard hold(lock_);
-    // (wg.3) acq_rel: as (wg.1); pairs with (wg.2).
+    // (wg.3) acq_rel: as (wg.1); pairs with (wg.5), (wg.2).
     const std::int64_t to = state_.fetch_add(n * one, std::memory_order_acq_rel) + n * one;
     if (to < 0) below_zero(to / one);
     if (to / one == 0) {

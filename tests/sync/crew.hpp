@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: BSL-1.0
+// crew: parties to a test of this room, by turns of the kinds that a primitive must serve alike.
+//
+//     HEDDLE_CREW_TEST(Subject, SentenceThatMustHold) { all.start([&] { ... }); ... }
+//
+//   runs in each world three times: among fibers (the body is one), among plain threads (the body
+//   is one), and mixed (fibers, threads and fibers of another runtime by turns; the body is a
+//   fiber). `all` is the crew; the body joins it before what its members refer to is gone. Whoever
+//   is started by start_and_sleep() is asleep in a wait when that returns: that is how tests know
+//   who came first, without sleeping themselves.
+//
+//     HEDDLE_STD_TEST(Subject, SentenceThatMustHold) { typename kit::mutex m; ... }
+//
+//   runs also with kit as std's, among threads: what holds for std must hold for heddle.
+#pragma once
+
+#include "world.hpp"
+
+#include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/mutex.hpp>
+#include <heddle/sync/wait_group.hpp>
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace heddle_test {
+
+/// Whether a thread of this process sleeps in a futex call: what a plain thread's wait comes to.
+inline bool sleeps_in_futex(pid_t tid) {
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/self/task/%d/syscall", static_cast<int>(tid));
+  std::FILE* file = std::fopen(path, "r");
+  if (file == nullptr) return false;
+  char text[64] = "";
+  const bool got = std::fgets(text, sizeof text, file) != nullptr;
+  std::fclose(file);
+  return got && text[0] >= '0' && text[0] <= '9' && std::atol(text) == SYS_futex;
+}
+
+enum class mode { fibers, threads, mixed };
+enum class kind { fiber, thread, other_fiber };
+
+class crew {
+ public:
+  crew(heddle::runtime& rt, mode who) : rt_(rt), who_(who) {}
+  ~crew() { join(); }
+  crew(const crew&) = delete;
+  crew& operator=(const crew&) = delete;
+
+  heddle::runtime& rt() noexcept { return rt_; }
+
+  template <class F>
+  void start(F&& f) {
+    start_as(next_kind(), std::forward<F>(f));
+  }
+  template <class F>
+  void start_as(kind what, F&& f) {
+    is_joined_ = false;
+    under_way_.add();
+    auto call = [this, body = std::optional(std::forward<F>(f))]() mutable {
+      (*body)();
+      body.reset();
+      under_way_.done();
+    };
+    if (what == kind::thread) {
+      threads_.emplace_back(std::move(call));
+    } else {
+      runtime_of(what).go(std::move(call));
+    }
+  }
+
+  /// Returns when the new member waits for something. Nobody else may fall asleep meanwhile.
+  template <class F>
+  void start_and_sleep(F&& f) {
+    start_as_and_sleep(next_kind(), std::forward<F>(f));
+  }
+  template <class F>
+  void start_as_and_sleep(kind what, F&& f) {
+    if (what == kind::thread) {
+      auto tid = std::make_shared<std::atomic<pid_t>>(0);
+      start_as(what, [tid, body = std::forward<F>(f)]() mutable {
+        tid->store(::gettid());
+        body();
+      });
+      EXPECT_TRUE(eventually([&] { return tid->load() != 0 && sleeps_in_futex(tid->load()); }));
+    } else {
+      heddle::runtime& rt = runtime_of(what);
+      const auto before = rt.stats().parks;
+      start_as(what, std::forward<F>(f));
+      EXPECT_TRUE(eventually([&] { return rt.stats().parks > before; }));
+    }
+  }
+
+  void join() {
+    under_way_.wait();
+    for (auto& each : threads_) each.join();
+    threads_.clear();
+    is_joined_ = true;
+  }
+  bool is_joined() const noexcept { return is_joined_; }
+
+  kind next_kind() noexcept {
+    if (who_ != mode::mixed) return who_ == mode::fibers ? kind::fiber : kind::thread;
+    return static_cast<kind>(started_++ % 3);
+  }
+
+ private:
+  heddle::runtime& runtime_of(kind what) {
+    if (what == kind::fiber) return rt_;
+    if (!other_) other_.emplace(heddle::options{.workers = 2});
+    return *other_;
+  }
+
+  heddle::runtime& rt_;
+  const mode who_;
+  int started_ = 0;
+  bool is_joined_ = true;
+  std::optional<heddle::runtime> other_;
+  std::vector<std::thread> threads_;
+  heddle::wait_group under_way_;
+};
+
+struct heddle_kit {
+  using mutex = heddle::mutex;
+  using condition_variable = heddle::condition_variable;
+};
+struct std_kit {
+  using mutex = std::mutex;
+  using condition_variable = std::condition_variable;
+};
+
+/// A fiber that is asleep in a wait when this returns, to be cancelled.
+template <class F>
+[[nodiscard]] heddle::fiber sleeping_fiber(heddle::runtime& rt, F&& f) {
+  const auto before = rt.stats().parks;
+  heddle::fiber made(heddle::fiber_options{.on = &rt}, std::forward<F>(f));
+  EXPECT_TRUE(eventually([&] { return rt.stats().parks > before; }));
+  return made;
+}
+
+/// Whether `f` throws heddle::cancelled, and for which reason.
+template <class F>
+std::optional<heddle::cancel_reason> cancelled_in(F&& f) {
+  try {
+    std::forward<F>(f)();
+  } catch (const heddle::cancelled& c) {
+    return c.reason();
+  }
+  return std::nullopt;
+}
+
+/// Runs `f` in a fiber that was cancelled before.
+template <class F>
+void in_cancelled_fiber(heddle::runtime& rt, F&& f) {
+  std::atomic<bool> is_cancelled{false};
+  heddle::fiber one(heddle::fiber_options{.on = &rt}, [&] {
+    while (!is_cancelled.load()) heddle::this_fiber::yield();
+    f();
+  });
+  EXPECT_TRUE(one.cancel());
+  is_cancelled.store(true);
+  one.join();
+}
+
+/// Lets a number of parties start together, again and again.
+class start_line {
+ public:
+  explicit start_line(int parties) noexcept : parties_(parties) {}
+  void wait() noexcept {
+    const auto round = round_.load();
+    if (arrived_.fetch_add(1) + 1 == parties_) {
+      arrived_.store(0);
+      round_.fetch_add(1);
+      return;
+    }
+    for (int turn = 0; round_.load() == round; ++turn) {
+      if (turn > 20) heddle::this_fiber::yield();
+      if (turn > 40) std::this_thread::yield();  // others may need this processor
+    }
+  }
+
+ private:
+  const int parties_;
+  std::atomic<int> arrived_{0};
+  std::atomic<unsigned> round_{0};
+};
+
+/// A little time, each time another; so that two who started together meet in every order.
+class jitter {
+ public:
+  explicit jitter(unsigned seed) : numbers_(seed) {}
+  unsigned below(unsigned n) { return static_cast<unsigned>(numbers_()) % n; }
+  void operator()() {
+    const unsigned kind = below(16);
+    if (kind == 0) heddle::this_fiber::yield();
+    for (unsigned i = below(kind < 8 ? 20 : 400); i > 0; --i) asm volatile("");
+  }
+
+ private:
+  std::minstd_rand numbers_;
+};
+
+}  // namespace heddle_test
+
+#define HEDDLE_CREW_TEST(subject, sentence)                          \
+  static void subject##_##sentence##_crew(::heddle_test::crew& all); \
+  HEDDLE_TEST(subject, sentence##AmongFibers) {                      \
+    ::heddle_test::crew all(rt, ::heddle_test::mode::fibers);        \
+    subject##_##sentence##_crew(all);                                \
+    EXPECT_TRUE(all.is_joined());                                    \
+  }                                                                  \
+  HEDDLE_THREAD_TEST(subject, sentence##AmongThreads) {              \
+    ::heddle_test::crew all(rt, ::heddle_test::mode::threads);       \
+    subject##_##sentence##_crew(all);                                \
+    EXPECT_TRUE(all.is_joined());                                    \
+  }                                                                  \
+  HEDDLE_TEST(subject, sentence##AmongBoth) {                        \
+    ::heddle_test::crew all(rt, ::heddle_test::mode::mixed);         \
+    subject##_##sentence##_crew(all);                                \
+    EXPECT_TRUE(all.is_joined());                                    \
+  }                                                                  \
+  static void subject##_##sentence##_crew([[maybe_unused]] ::heddle_test::crew& all)
+
+#define HEDDLE_STD_TEST(subject, sentence)                           \
+  template <class kit>                                               \
+  static void subject##_##sentence##_with(::heddle_test::crew& all); \
+  HEDDLE_CREW_TEST(subject, sentence) {                              \
+    subject##_##sentence##_with<::heddle_test::heddle_kit>(all);     \
+  }                                                                  \
+  TEST(subject, sentence##InStd) {                                   \
+    heddle::runtime rt({.workers = 1});                              \
+    ::heddle_test::crew all(rt, ::heddle_test::mode::threads);       \
+    subject##_##sentence##_with<::heddle_test::std_kit>(all);        \
+    EXPECT_TRUE(all.is_joined());                                    \
+  }                                                                  \
+  template <class kit>                                               \
+  static void subject##_##sentence##_with([[maybe_unused]] ::heddle_test::crew& all)

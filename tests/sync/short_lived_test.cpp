@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: BSL-1.0
+// Trap 10: whoever a primitive has just released may destroy it at once, while the one who released
+//   it is still on its way out. Its memory is then overwritten, or unmapped: what is written to it
+//   later is found, and what is used later crashes. About 1,000,000 times over all tests and
+//   worlds.
+#include "sync/crew.hpp"
+
+#include <heddle/sync/channel.hpp>
+#include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/mutex.hpp>
+#include <heddle/sync/wait_group.hpp>
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, size) static_cast<void>(0)
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) static_cast<void>(0)
+#endif
+
+using heddle_test::crew;
+using heddle_test::eventually;
+using heddle_test::jitter;
+using heddle_test::rounds;
+using heddle_test::start_line;
+
+namespace {
+
+/// A hundred plots of memory, used by turns; one in a while is a page of its own, which is unmapped
+/// at the object's end. One object is alive at a time.
+template <class T>
+class graveyard {
+ public:
+  graveyard() : plots_(100) {
+    for (auto& p : plots_) lay_out(p);
+  }
+  ~graveyard() {
+    for (auto& p : plots_) expect_undisturbed(p);
+  }
+  template <class... A>
+  T* make(A&&... args) {
+    ++made_;
+    if (made_ % 64 == 0) {
+      page_ = ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      return ::new (page_) T(std::forward<A>(args)...);
+    }
+    plot& p = plots_[made_ % plots_.size()];
+    expect_undisturbed(p);
+    return ::new (static_cast<void*>(p.bytes)) T(std::forward<A>(args)...);
+  }
+  void bury(T* dead) {
+    dead->~T();
+    if (static_cast<void*>(dead) == page_) {
+      ::munmap(page_, sizeof(T));
+    } else {
+      lay_out(*reinterpret_cast<plot*>(dead));
+    }
+  }
+
+ private:
+  struct plot {
+    alignas(T) std::byte bytes[sizeof(T)];
+  };
+  static constexpr unsigned char earth = 0xDD;
+  static void lay_out(plot& p) {
+    std::memset(p.bytes, earth, sizeof p.bytes);
+    ASAN_POISON_MEMORY_REGION(p.bytes, sizeof p.bytes);
+  }
+  static void expect_undisturbed(plot& p) {
+    ASAN_UNPOISON_MEMORY_REGION(p.bytes, sizeof p.bytes);
+    for (const auto b : p.bytes) ASSERT_EQ(b, std::byte{earth}) << "written to after its end";
+  }
+
+  std::vector<plot> plots_;
+  std::size_t made_ = 0;
+  void* page_ = nullptr;
+};
+
+/// One party releases, the other is released and buries; as often as it takes.
+template <class T, class Make, class Released, class Releases>
+void bury_when_released(crew& all, std::size_t times, Make make, Released released,
+                        Releases releases) {
+  graveyard<T> yard;
+  start_line line(2);
+  T* object = nullptr;
+  all.start([&] {
+    jitter late(1);
+    for (std::size_t i = 0; i < times; ++i) {
+      object = make(yard);
+      line.wait();
+      late();
+      released(*object);
+      yard.bury(object);
+    }
+  });
+  all.start([&] {
+    jitter late(2);
+    for (std::size_t i = 0; i < times; ++i) {
+      line.wait();
+      T& mine = *object;
+      late();
+      releases(mine);
+    }
+  });
+  all.join();
+}
+
+constexpr auto make_default = [](auto& yard) { return yard.make(); };
+
+}  // namespace
+
+HEDDLE_CREW_TEST(ShortLived, AWaitGroup) {
+  bury_when_released<heddle::wait_group>(
+      all, rounds(20'000),
+      [](auto& yard) {
+        auto* g = yard.make();
+        g->add();
+        return g;
+      },
+      [](auto& g) { g.wait(); }, [](auto& g) { g.done(); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AChannelByItsReceiver) {
+  bury_when_released<heddle::channel<int>>(
+      all, rounds(14'000), make_default, [](auto& c) { EXPECT_EQ(c.receive(), 1); },
+      [](auto& c) { EXPECT_TRUE(c.send(1)); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AChannelByItsSender) {
+  bury_when_released<heddle::channel<int>>(
+      all, rounds(14'000), make_default, [](auto& c) { EXPECT_TRUE(c.send(1)); },
+      [](auto& c) { EXPECT_EQ(c.receive(), 1); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, ABufferedChannelByItsReceiver) {
+  bury_when_released<heddle::channel<int>>(
+      all, rounds(14'000), [](auto& yard) { return yard.make(1u); },
+      [](auto& c) { EXPECT_EQ(c.receive(), 1); }, [](auto& c) { EXPECT_TRUE(c.send(1)); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AFullChannelByItsSender) {
+  bury_when_released<heddle::channel<int>>(
+      all, rounds(14'000),
+      [](auto& yard) {
+        auto* c = yard.make(1u);
+        c->send(0);
+        return c;
+      },
+      [](auto& c) { EXPECT_TRUE(c.send(1)); }, [](auto& c) { EXPECT_EQ(c.receive(), 0); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AClosedChannel) {
+  bury_when_released<heddle::channel<int>>(
+      all, rounds(14'000), make_default, [](auto& c) { EXPECT_EQ(c.receive(), std::nullopt); },
+      [](auto& c) { EXPECT_TRUE(c.close()); });
+}
+
+// The last one out destroys what the mutex guards, and the mutex with it.
+HEDDLE_CREW_TEST(ShortLived, AMutexByTheLastOneOut) {
+  constexpr int parties = 3;
+  struct guarded {
+    heddle::mutex m;
+    int left = parties;  // guarded by m
+  };
+  const std::size_t times = rounds(14'000);
+  graveyard<guarded> yard;
+  start_line line(parties);
+  guarded* object = nullptr;
+  for (unsigned i = 0; i < parties; ++i) {
+    all.start([&, i] {
+      jitter late(i + 1);
+      const std::stop_source never;
+      for (std::size_t n = 0; n < times; ++n) {
+        if (i == 0) object = yard.make();
+        line.wait();
+        guarded& mine = *object;
+        late();
+        switch ((i + n) % 3) {
+          case 0: mine.m.lock(); break;
+          case 1: EXPECT_TRUE(mine.m.lock(never.get_token())); break;
+          default:
+            while (!mine.m.try_lock()) heddle::this_fiber::yield();
+        }
+        if (n % 8 != 0) late();
+        const bool last = --mine.left == 0;
+        mine.m.unlock();
+        if (last) yard.bury(&mine);
+        line.wait();
+      }
+    });
+  }
+  all.join();
+}
+
+HEDDLE_CREW_TEST(ShortLived, AMutexByItsNextOwner) {
+  struct guarded {
+    heddle::mutex m;
+    bool ready = false;  // guarded by m
+  };
+  bury_when_released<guarded>(
+      all, rounds(14'000), make_default,
+      [](auto& object) {
+        for (;;) {
+          const std::lock_guard hold(object.m);
+          if (object.ready) break;
+          heddle::this_fiber::yield();
+        }
+      },
+      [](auto& object) {
+        const std::lock_guard hold(object.m);
+        object.ready = true;
+      });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AConditionVariableByTheOneNotified) {
+  heddle::mutex m;
+  for (const bool by_all : {false, true}) {
+    bool waiting = false;  // guarded by m
+    bury_when_released<heddle::condition_variable>(
+        all, rounds(7'000), make_default,
+        [&](auto& c) {
+          std::unique_lock hold(m);
+          waiting = true;
+          c.wait(hold);
+          waiting = false;
+        },
+        [&](auto& c) {
+          EXPECT_TRUE(eventually([&] {
+            const std::lock_guard hold(m);
+            return waiting;
+          }));
+          by_all ? c.notify_all() : c.notify_one();
+        });
+  }
+}
+
+// Whoever's time is up at the moment of the notification was notified too: he does not count as one
+// who waits ([thread.condition.condvar], on the destructor).
+HEDDLE_CREW_TEST(ShortLived, AConditionVariableWhileOthersTimeOut) {
+  using namespace std::chrono_literals;
+  heddle::mutex m;
+  graveyard<heddle::condition_variable> yard;
+  start_line line(3);
+  heddle::condition_variable* object = nullptr;
+  int waiting = 0;  // guarded by m, as below
+  bool ready = false;
+  const std::size_t times = rounds(1'500);
+  all.start([&] {
+    for (std::size_t i = 0; i < times; ++i) {
+      object = yard.make();
+      ready = false;
+      line.wait();
+      {
+        std::unique_lock hold(m);
+        ++waiting;
+        object->wait(hold, [&] { return ready; });
+        --waiting;
+      }
+      yard.bury(object);
+      line.wait();
+    }
+  });
+  all.start([&] {
+    jitter late(2);
+    for (std::size_t i = 0; i < times; ++i) {
+      line.wait();
+      {
+        std::unique_lock hold(m);
+        ++waiting;
+        if (!ready) (void)object->wait_for(hold, std::chrono::microseconds(late.below(60)));
+        --waiting;
+      }
+      line.wait();
+    }
+  });
+  all.start([&] {
+    jitter late(3);
+    for (std::size_t i = 0; i < times; ++i) {
+      line.wait();
+      EXPECT_TRUE(eventually([&] {
+        const std::lock_guard hold(m);
+        return waiting > 0;
+      }));
+      for (unsigned n = late.below(10); n > 0; --n) late();
+      {
+        const std::lock_guard hold(m);
+        ready = true;
+        object->notify_all();
+      }
+      line.wait();
+    }
+  });
+  all.join();
+}
+
+// One waiter was cancelled, another comes when the count is zero: done() must be through with the
+// group by then, though it began when somebody was waiting.
+HEDDLE_TEST(ShortLived, AWaitGroupWhoseWaiterWasCancelled) {
+  graveyard<heddle::wait_group> yard;
+  crew all(rt, heddle_test::mode::fibers);
+  start_line line(2);
+  heddle::wait_group* object = nullptr;
+  const std::size_t times = rounds(5'000);
+  all.start([&] {
+    jitter late(1);
+    for (std::size_t i = 0; i < times; ++i) {
+      object = yard.make();
+      object->add();
+      heddle::fiber waits([&] { object->wait(); });
+      heddle::this_fiber::yield();
+      line.wait();
+      late();
+      waits.cancel();
+      waits.join();
+      object->wait();
+      yard.bury(object);
+    }
+  });
+  all.start([&] {
+    jitter late(2);
+    for (std::size_t i = 0; i < times; ++i) {
+      line.wait();
+      heddle::wait_group& mine = *object;
+      for (unsigned n = late.below(30); n > 0; --n) late();
+      mine.done();
+    }
+  });
+  all.join();
+}

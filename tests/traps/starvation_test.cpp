@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSL-1.0
+// starvation: trap 29: whatever some fibers do for ever, each that is runnable gets its turn within
+// a
+//   second: from the ring, from outside, from a timer, pinned, or behind a full ring.
+#include "world.hpp"
+
+#include <heddle/sched/no_migrate.hpp>
+#include <heddle/sync/channel.hpp>
+#include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/mutex.hpp>
+#include <heddle/sync/wait_group.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <thread>
+
+namespace {
+
+using namespace heddle_test;
+using std::chrono::steady_clock;
+
+const auto bound = 1s * slowness();
+
+/// Fails unless `f()` returns within a second.
+template <class F>
+void in_time(const char* what, F f) {
+  const auto begin = steady_clock::now();
+  f();
+  EXPECT_LT(steady_clock::now() - begin, bound) << what;
+}
+
+/// While `busy(over)` runs, all others must get their turn. With one worker: no other can help.
+/// With a watchdog that takes its time: it must not be needed.
+template <class Busy>
+void expect_all_get_a_turn(Busy busy) {
+  heddle::runtime rt({.workers = 1, .long_run = 1h});
+  std::atomic<bool> over{false};
+  std::thread keeper([&] { rt.run([&] { busy(over); }); });
+  for (int i = 0; i < 3; ++i) {
+    in_time("injected", [&] { rt.run([] {}); });
+    rt.run([] {
+      in_time("in the ring", [] { heddle::fiber([] {}).join(); });
+      in_time("yielding", [] { heddle::this_fiber::yield(); });
+      in_time("sleeping", [] { heddle::this_fiber::sleep_for(1ms); });
+      in_time("pinned", [] {
+        const heddle::no_migrate here;
+        heddle::this_fiber::yield();
+        heddle::this_fiber::sleep_for(1ms);
+      });
+      in_time("behind a full ring", [] {
+        heddle::wait_group all;
+        for (int k = 0; k < 1'000; ++k) all.go([] { heddle::this_fiber::yield(); });
+        all.wait();
+      });
+    });
+  }
+  over.store(true, std::memory_order_relaxed);
+  keeper.join();
+}
+
+bool open(const std::atomic<bool>& over) { return !over.load(std::memory_order_relaxed); }
+
+TEST(Starvation, NotByATokenThatTwoFibersHandBackAndForth) {
+  expect_all_get_a_turn([](std::atomic<bool>& over) {
+    heddle::channel<int> there, back;
+    heddle::fiber other([there, back]() mutable {
+      for (int token : there) back.send(token + 1);
+    });
+    for (int token = 0; open(over); ++token) {
+      there.send(token);
+      token = *back.receive();
+    }
+    there.close();
+  });
+}
+
+TEST(Starvation, NotByABufferedStream) {
+  expect_all_get_a_turn([](std::atomic<bool>& over) {
+    heddle::channel<int> c(16);
+    heddle::fiber other([c]() mutable {
+      for ([[maybe_unused]] int v : c) {
+      }
+    });
+    while (open(over)) c.send(1);
+    c.close();
+  });
+}
+
+TEST(Starvation, NotByFibersThatYield) {
+  expect_all_get_a_turn([](std::atomic<bool>& over) {
+    heddle::wait_group all;
+    for (int i = 0; i < 3; ++i) {
+      all.go([&] {
+        while (open(over)) heddle::this_fiber::yield();
+      });
+    }
+    all.wait();
+  });
+}
+
+// Each starts its follower and ends: no fiber is the same for long.
+TEST(Starvation, NotByAChainThatStartsItself) {
+  struct link {
+    std::atomic<bool>& over;
+    heddle::wait_group& all;
+    void operator()() const {
+      if (open(over)) all.go(*this);
+    }
+  };
+  expect_all_get_a_turn([](std::atomic<bool>& over) {
+    heddle::wait_group all;
+    all.go(link{over, all});
+    all.wait();
+  });
+}
+
+TEST(Starvation, NotByAChainThatJoins) {
+  expect_all_get_a_turn([](std::atomic<bool>& over) {
+    while (open(over)) heddle::fiber([] {}).join();
+  });
+}
+
+TEST(Starvation, NotByAMutexThatTwoFibersFightFor) {
+  expect_all_get_a_turn([](std::atomic<bool>& over) {
+    heddle::mutex m;
+    heddle::wait_group all;
+    for (int i = 0; i < 2; ++i) {
+      all.go([&] {
+        while (open(over)) {
+          const std::lock_guard hold(m);
+          heddle::this_fiber::yield();
+        }
+      });
+    }
+    all.wait();
+  });
+}
+
+TEST(Starvation, NotByAConditionThatTwoFibersSignal) {
+  expect_all_get_a_turn([](std::atomic<bool>& over) {
+    heddle::mutex m;
+    heddle::condition_variable changed;
+    int turn = 0;
+    heddle::wait_group all;
+    for (int me = 0; me < 2; ++me) {
+      all.go([&, me] {
+        std::unique_lock hold(m);
+        while (open(over)) {
+          changed.wait(hold, [&] { return turn == me || !open(over); });
+          turn = 1 - me;
+          changed.notify_all();
+        }
+      });
+    }
+    all.wait();
+  });
+}
+
+// Timers that are always due must not keep out the rest.
+TEST(Starvation, NotBySleepersThatAreAlwaysDue) {
+  expect_all_get_a_turn([](std::atomic<bool>& over) {
+    heddle::wait_group all;
+    for (int i = 0; i < 200; ++i) {
+      all.go([&] {
+        while (open(over)) heddle::this_fiber::sleep_for(1ns);
+      });
+    }
+    all.wait();
+  });
+}
+
+// Nor pinned fibers, which come from a queue of their own.
+TEST(Starvation, NotByPinnedFibers) {
+  expect_all_get_a_turn([](std::atomic<bool>& over) {
+    heddle::wait_group all;
+    for (int i = 0; i < 3; ++i) {
+      all.go([&] {
+        const heddle::no_migrate here;
+        while (open(over)) heddle::this_fiber::yield();
+      });
+    }
+    all.wait();
+  });
+}
+
+// Nor what comes from outside without end.
+TEST(Starvation, NotByAFloodFromOutside) {
+  heddle::runtime rt({.workers = 1, .long_run = 1h});
+  std::atomic<bool> over{false};
+  std::atomic<int> waiting{0};
+  std::thread flood([&] {
+    while (open(over)) {
+      if (waiting.load(std::memory_order_relaxed) > 10'000) {
+        std::this_thread::yield();
+        continue;
+      }
+      waiting.fetch_add(1, std::memory_order_relaxed);
+      rt.go([&waiting] { waiting.fetch_sub(1, std::memory_order_relaxed); });
+    }
+  });
+  rt.run([] {
+    for (int i = 0; i < 10; ++i) {
+      in_time("yielding", [] { heddle::this_fiber::yield(); });
+      in_time("in the ring", [] { heddle::fiber([] {}).join(); });
+      in_time("sleeping", [] { heddle::this_fiber::sleep_for(1ms); });
+    }
+  });
+  over.store(true, std::memory_order_relaxed);
+  flood.join();
+}
+
+}  // namespace
