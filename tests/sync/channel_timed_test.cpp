@@ -250,25 +250,3 @@ HEDDLE_TEST(ChannelTimed, WaitsFollowHeddlesClock) {
   time.advance(1h);
   EXPECT_TRUE(eventually([&] { return timeouts.load() == 2; }));
 }
-
-// A wait of a clock that is not steady is made of slices; the others must not notice.
-HEDDLE_CREW_TEST(ChannelTimed, AWaitByAUsersClockKeepsItsTurn) {
-  manual_clock::reset();
-  channel<int> c;
-  all.start_and_sleep([&] { EXPECT_EQ(*c.receive_until(manual_clock::time_point(1h)), 1); });
-  all.start_and_sleep([&] { EXPECT_EQ(c.receive(), 2); });
-  const int before = manual_clock::asked.load();
-  EXPECT_TRUE(eventually([&] { return manual_clock::asked.load() > before + 1; }));
-  EXPECT_TRUE(c.send(1));
-  EXPECT_TRUE(c.send(2));
-  all.join();
-
-  all.start_and_sleep(
-      [&] { EXPECT_EQ(c.send_until(3, manual_clock::time_point(1h)), channel_status::ok); });
-  all.start_and_sleep([&] { EXPECT_TRUE(c.send(4)); });
-  const int sender_before = manual_clock::asked.load();
-  EXPECT_TRUE(eventually([&] { return manual_clock::asked.load() > sender_before + 1; }));
-  EXPECT_EQ(c.receive(), 3);
-  EXPECT_EQ(c.receive(), 4);
-  all.join();
-}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parent / "variants"
+SOURCE = Path(__file__).absolute().parent / "variants"
 
 # name: (compiler, flags, shared, link-time optimisation, in every run)
 VARIANTS = {
