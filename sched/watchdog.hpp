@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // watchdog: one OS thread that sees to it that nobody waits behind a worker that is stuck in one
-//   fiber: it wakes a sleeping worker, or starts a spare one, to take over the queue. On the side it
-//   gives the pages of long-idle stacks back, and lets fibers that found no stack try again. While no
+//   fiber: it wakes a sleeping worker, or starts a spare one, to take over the queue. On the side
+//   it
+//   gives the pages of long-idle stacks back, and lets fibers that found no stack try again. While
+//   no
 //   worker runs anything it sleeps.
 #pragma once
 

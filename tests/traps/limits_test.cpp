@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // limits: trap 38: the process runs out of address space, threads or descriptors. Each is the
-//   documented exception, which says what ran out and what to set; all else goes on. Each test runs in
+//   documented exception, which says what ran out and what to set; all else goes on. Each test
+//   runs in
 //   a process of its own, whose limits it lowers.
 #include "stack_limit.hpp"
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-# variants_test: trap 1: what a compiler may keep over a switch depends on how it compiles. Builds the
+# variants_test: trap 1: what a compiler may keep over a switch depends on how it compiles. Builds
+# the
 # library and one program in several ways, and runs it.
 #   variants_test.py BUILD_FOLDER LAUNCHER [--all]      LAUNCHER is ccache, or empty
 # Without --all only those that differ most from the build that all other tests run in.

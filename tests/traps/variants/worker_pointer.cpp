@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// worker_pointer: trap 1, as a user's program would meet it: whatever is asked of the library after a
+// worker_pointer: trap 1, as a user's program would meet it: whatever is asked of the library
+// after a
 //   migration is the new thread's. Exit status 0 if so, each of 1,000 times.
 #include <heddle/heddle.hpp>
 #include <heddle/sched/worker.hpp>
