@@ -72,6 +72,7 @@ struct alignas(cache_line) fiber_record final : context, agent {
   atomic<fiber_phase> phase{fiber_phase::free};
   atomic<bool> stop_requested{false};  // set before the extras exist; guarded by lock
   bool callable_on_heap = false;
+  atomic<bool> named{false};           // the watchdog has named it
   spin_lock lock;                      // for what says so above
   std::uint32_t batch_size = 0;        // with next_batch: guarded by the injector, which links
   fiber_record* next_batch = nullptr;  // the first fibers of batches

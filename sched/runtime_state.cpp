@@ -207,6 +207,8 @@ fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
   r->cancel.store(0, std::memory_order_relaxed);
   r->stop_requested.store(false, std::memory_order_relaxed);
   r->callable_on_heap = false;
+  r->named.store(false, std::memory_order_relaxed);
+  r->pins = 0;
   return r;
 }
 
@@ -325,7 +327,7 @@ void runtime_state::stack_came_free() noexcept {
 bool runtime_state::add_spare() noexcept {
   const std::lock_guard hold(spare_lock_);
   const auto wanted = spares_wanted.load(std::memory_order_relaxed) + 1;
-  if (wanted > opts.max_spare_workers) return false;
+  if (wanted > opts.max_spare_workers || spares_end_) return false;
   spares_wanted.store(wanted, std::memory_order_relaxed);
   const unsigned index = base_workers + wanted - 1;
   if (index < worker_count()) {
@@ -343,6 +345,11 @@ bool runtime_state::add_spare() noexcept {
     spares_wanted.store(wanted - 1, std::memory_order_relaxed);
     return false;
   }
+}
+
+void runtime_state::no_more_spares() noexcept {
+  const std::lock_guard hold(spare_lock_);
+  spares_end_ = true;
 }
 
 std::uint64_t runtime_state::alive() const noexcept {

@@ -90,6 +90,8 @@ class runtime_state {
   unsigned worker_slots() const noexcept { return base_workers + opts.max_spare_workers; }
   /// Makes another spare take part. False if there may be no more.
   bool add_spare() noexcept;
+  /// From now on it makes none.
+  void no_more_spares() noexcept;
 
   std::uint64_t alive() const noexcept;
   runtime_stats stats() noexcept;
@@ -122,6 +124,7 @@ class runtime_state {
   std::unique_ptr<atomic<worker*>[]> workers_;
   std::vector<std::unique_ptr<worker>> owned_;  // guarded by spare_lock_ once the runtime runs
   spin_lock spare_lock_;
+  bool spares_end_ = false;  // guarded by spare_lock_
   spin_lock starved_lock_;
   fiber_record* starved_first_ = nullptr;  // guarded by starved_lock_
   fiber_record* starved_last_ = nullptr;   // the same

@@ -35,6 +35,9 @@ void worker::run() noexcept {
   tsan_release(this);
   set_current_worker(this);
   words_ = words_of_this_thread();
+  // A fiber that is pinned here is sent here by whoever wakes it: the runtime must know this
+  // worker.
+  for (backoff wait; rt.worker_count() <= index;) wait.pause();
   const overflow_guard alternate_stack;
   prepare_home(home_);
   while (fiber_record* next = find_work()) run_until_home(next);
@@ -261,8 +264,7 @@ bool worker::superfluous() const noexcept {
 
 // A spare that is not needed gives its fibers to the others and sleeps until the watchdog, or a
 // fiber that is bound to it, wants it again. Its timers stay: it wakes for them, and gives away
-// whom
-// they woke.
+// whom they woke.
 void worker::retire() noexcept {
   in_fibers.store(false, std::memory_order_relaxed);
   flush_stacks();

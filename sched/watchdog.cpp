@@ -87,7 +87,7 @@ void watchdog::look(std::int64_t now) noexcept {
     sample& seen = samples_[i];
     const auto turns = w->turns.load(std::memory_order_relaxed);
     if (!w->in_fibers.load(std::memory_order_relaxed) || turns != seen.turns) {
-      seen = {turns, now, false, false};
+      seen = {turns, now, false};
       continue;
     }
     const std::int64_t ran = now - seen.since_ns;
@@ -99,10 +99,8 @@ void watchdog::look(std::int64_t now) noexcept {
       seen.counted = true;
       rt_.long_runs.fetch_add(1, std::memory_order_relaxed);
     }
-    if (ran >= name_after_ns && !seen.named) {
-      seen.named = true;
-      report(i, ran);
-    }
+    give_away_work(*w);
+    if (ran >= name_after_ns) report(*w, ran);
   }
   // One spare for each stuck worker, while anybody waits; those that are there stay until the
   // workers that they stand in for go on.
@@ -124,6 +122,19 @@ void watchdog::look(std::int64_t now) noexcept {
   }
 }
 
+// What waits behind a stuck fiber goes to the injector, where every worker looks from time to time.
+// To leave it to thieves would not do: workers that have enough of their own never steal.
+void watchdog::give_away_work(worker& stuck) noexcept {
+  constexpr std::uint32_t room = 64;
+  fiber_record* waiting[room];
+  std::uint32_t got;
+  do {
+    got = decltype(stuck.queue)::thief(stuck.queue).steal(waiting, room, true);
+    for (std::uint32_t i = 0; i < got; ++i) rt_.injected.push(waiting[i]);
+  } while (got > 0);
+  (void)worker::fire_timers(stuck.timers);
+}
+
 // Work that would run if worker `stuck` did not hold it up (any worker, if it is not one).
 bool watchdog::somebody_waits(unsigned stuck) noexcept {
   if (rt_.injected.size() > 0) return true;
@@ -136,17 +147,16 @@ bool watchdog::somebody_waits(unsigned stuck) noexcept {
   return false;
 }
 
-void watchdog::report(unsigned stuck, std::int64_t ran_ns) noexcept {
-  worker* w = rt_.worker_at(stuck);
-  fiber_record* r = w->current();
-  if (r == nullptr) return;
+// Names the fiber on stderr, once.
+void watchdog::report(worker& stuck, std::int64_t ran_ns) noexcept {
+  fiber_record* r = stuck.current();
+  if (r == nullptr || r->named.exchange(true, std::memory_order_relaxed)) return;
   const auto id = r->id.load(std::memory_order_relaxed);
   char name[256];
   copy_name(*r, id, name, sizeof name);
   complain(
       "fiber %llu%s%s%s has run for %.1f s without a switch while others waited on its worker; "
-      "they "
-      "were given to another. Put blocking calls into heddle::blocking(), and "
+      "they were given to another. Put blocking calls into heddle::blocking(), and "
       "this_fiber::yield() into long loops.",
       static_cast<unsigned long long>(id), name[0] != '\0' ? " '" : "", name,
       name[0] != '\0' ? "'" : "", static_cast<double>(ran_ns) * 1e-9);

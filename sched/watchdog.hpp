@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // watchdog: one OS thread that sees to it that nobody waits behind a worker that is stuck in one
-//   fiber: it wakes a sleeping worker, or starts a spare one, to take over the queue. On the side
-//   it
-//   gives the pages of long-idle stacks back, and lets fibers that found no stack try again. While
-//   no
-//   worker runs anything it sleeps.
+//   fiber: it gives its queue and its timers' fibers to the others, and wakes a sleeping worker, or
+//   starts a spare one, in its place. On the side it gives the pages of long-idle stacks back, and
+//   lets fibers that found no stack try again. While no worker runs anything it sleeps.
 #pragma once
 
 #include <heddle/base/atomic.hpp>
@@ -16,6 +14,7 @@
 namespace heddle::detail {
 
 class runtime_state;
+class worker;
 
 class watchdog {
  public:
@@ -31,17 +30,17 @@ class watchdog {
 
  private:
   struct sample {
-    std::uint64_t turns = 0;
+    std::uint64_t turns = UINT64_MAX;  // none yet
     std::int64_t since_ns = 0;
     bool counted = false;
-    bool named = false;
   };
 
   void run() noexcept;
   void look(std::int64_t now) noexcept;
   bool somebody_waits(unsigned stuck) noexcept;
   bool anybody_runs() noexcept;
-  void report(unsigned stuck, std::int64_t ran_ns) noexcept;
+  void give_away_work(worker& stuck) noexcept;
+  void report(worker& stuck, std::int64_t ran_ns) noexcept;
   void rouse() noexcept;
 
   runtime_state& rt_;

@@ -79,6 +79,8 @@ class alignas(cache_line) worker {
   bool has_work() const noexcept {
     return !queue.empty() || inbox_size_.load(std::memory_order_relaxed) > 0;
   }
+  /// Wakes those whose time has come; false if there were none.
+  static bool fire_timers(timer_store& from) noexcept;
   void start();  // std::system_error
   void join();
   [[noreturn]] static void fiber_main(arrival from) noexcept;
@@ -129,7 +131,6 @@ class alignas(cache_line) worker {
   fiber_record* take_pinned() noexcept;
   fiber_record* take_injected() noexcept;
   fiber_record* steal() noexcept;
-  bool fire_timers(timer_store& from) noexcept;
   bool fire_overdue_timers() noexcept;
   void sleep() noexcept;
   bool anything_to_do() noexcept;
@@ -144,7 +145,7 @@ class alignas(cache_line) worker {
   thread_words words_;
   int budget_ = switch_budget;
   int streak_ = 0;             // how often in a row the slot of the one woken last was taken
-  bool pinned_last_ = false;    // the last fiber that the home stack took was a pinned one
+  bool pinned_last_ = false;   // the last fiber that the home stack took was a pinned one
   std::uint32_t unwoken_ = 0;  // wakes held back since the last one (see wake_somebody)
   record_chain free_records_;
   stack* stacks_[stack_cache];

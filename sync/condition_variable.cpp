@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // condition_variable: waiting and notifying.
 #include <heddle/base/assert.hpp>
+#include <heddle/sched/this_fiber.hpp>
 #include <heddle/sync/condition_variable.hpp>
 
 namespace heddle {
@@ -9,6 +10,13 @@ condition_variable::~condition_variable() {
   HEDDLE_DCHECK(count_.load(std::memory_order_relaxed) == 0,
                 "condition_variable %p is destroyed while it is waited on",
                 static_cast<void*>(this));
+  for (;;) {
+    {
+      const std::lock_guard hold(lock_);
+      if (leaving_ == 0) return;
+    }
+    this_fiber::yield();
+  }
 }
 
 void condition_variable::wait(std::unique_lock<mutex>& lock) {
@@ -46,6 +54,8 @@ bool condition_variable::wait_until_ns(std::unique_lock<mutex>& lock, std::int64
     if (me.linked()) {
       me.unlink();
       count_.store(count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    } else {
+      --leaving_;
     }
   }
   lock.mutex()->lock();
@@ -61,9 +71,11 @@ void condition_variable::notify_one() noexcept {
     while (detail::waiter* w = waiters_.pop_front()) {
       count_.store(count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
       detail::agent* candidate = w->who;
-      if (!w->try_claim()) continue;
-      who = candidate;
-      break;
+      if (w->try_claim()) {
+        who = candidate;
+        break;
+      }
+      ++leaving_;
     }
   }
   if (who != nullptr) detail::ready(*who);
@@ -75,7 +87,7 @@ void condition_variable::notify_all() noexcept {
   {
     const std::lock_guard hold(lock_);
     while (detail::waiter* w = waiters_.pop_front()) {
-      if (w->try_claim()) woken.push(*w);
+      w->try_claim() ? woken.push(*w) : static_cast<void>(++leaving_);
     }
     count_.store(0, std::memory_order_relaxed);
   }

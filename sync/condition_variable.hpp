@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // condition_variable: waiting for what the owner of a mutex will make true.
 //   A waiter is linked under lock_ before its mutex is opened, so a notify by whoever gets the
-//   mutex next finds it. I1  count_ is the number of waiters linked; it changes under lock_. Lock
-//   order: lock_, then nothing (the mutex is opened when lock_ is open again).
+//   mutex next finds it.
+//   I1  count_ is the number of waiters linked; it changes under lock_.
+//   I2  leaving_ is the number of those whose time was up, or who were cancelled, when a notify
+//       came to them: they still have to pass by. Whoever was notified does not, so that it may
+//       destroy the condition variable; the destructor waits for those who leave.
+//
+//   Lock order: lock_, then nothing (the mutex is opened when lock_ is open again).
 #pragma once
 
 #include <heddle/base/intrusive_list.hpp>
@@ -84,6 +89,7 @@ class condition_variable {
 
   detail::spin_lock lock_;
   detail::intrusive_list<detail::waiter> waiters_;  // guarded by lock_
+  std::uint32_t leaving_ = 0;                       // guarded by lock_
   detail::atomic<std::uint32_t> count_{0};          // written under lock_, read by notify
 };
 

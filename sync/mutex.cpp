@@ -32,7 +32,7 @@ constexpr int spins = 16;
 bool mutex::take(std::uint32_t clear) noexcept {
   std::uint32_t now = state_.load(std::memory_order_relaxed);
   while ((now & locked) == 0) {
-    // (mx.5) acquire: as (mx.1); pairs with (mx.2), (mx.3).
+    // (mx.5) acquire: as (mx.1); pairs with (mx.2), (mx.3), (mx.6).
     if (state_.compare_exchange_weak(now, (now | locked) & ~clear, std::memory_order_acquire,
                                      std::memory_order_relaxed)) {
       return true;
@@ -108,10 +108,24 @@ bool mutex::withdraw(detail::mutex_waiter& w) noexcept {
 }
 
 void mutex::unlock_slow() noexcept {
-  detail::agent* next = nullptr;
-  lock_.lock();
   std::uint32_t now = state_.load(std::memory_order_relaxed);
-  if ((now & queued) != 0 && (now & (woken | hand_off)) != woken) {
+  for (;;) {
+    // Nobody is queued: not under lock_, since one who was woken before may get the mutex from
+    // here, let it go and destroy it, before this one had opened lock_.
+    while ((now & queued) == 0) {
+      // (mx.6) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
+      if (state_.compare_exchange_weak(now, now & ~locked, std::memory_order_release,
+                                       std::memory_order_relaxed)) {
+        return;
+      }
+    }
+    lock_.lock();
+    now = state_.load(std::memory_order_relaxed);
+    if ((now & queued) != 0) break;
+    lock_.unlock();  // the last one queued gave up meanwhile
+  }
+  detail::agent* next = nullptr;
+  if ((now & (woken | hand_off)) != woken) {
     while (detail::mutex_waiter* w = first_) {
       unlink_locked(*w);
       detail::agent* who = w->who;

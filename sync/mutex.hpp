@@ -8,15 +8,16 @@
 //     bit 3  hand_off  a woken waiter lost against a barger: the next unlock gives the mutex to the
 //                      first of the queue, and it stays locked
 //
-//     0 ──lock──> locked ──unlock──> 0                               one compare-exchange each,
-//     inline locked|queued ──unlock──> woken[|queued]                       wakes the first; it
-//     competes locked|queued|hand_off ──unlock──> locked[|queued]             the first is the
-//     owner now
+//     0 ──lock──> locked ──unlock──> 0                           one compare-exchange, inline
+//     locked|queued ──unlock──> woken[|queued]                   wakes the first; it competes
+//     locked|queued|hand_off ──unlock──> locked[|queued]         the first is the owner now
 //
 //   I2  only the owner unlocks.  I3  queued, woken and hand_off change only under lock_.
 //   While a waiter is queued, unlocking happens wholly under lock_, and what is woken runs only
-//   after lock_ is open: whoever gets the mutex may destroy it. Any fiber or thread may call. Lock
-//   order: lock_, then nothing.
+//   after lock_ is open; while none is, it is one compare-exchange. So whoever gets the mutex may
+//   destroy it.
+//
+//   Any fiber or thread may call. Lock order: lock_, then nothing.
 #pragma once
 
 #include <heddle/base/assert.hpp>
@@ -54,7 +55,7 @@ class mutex {
   /// no allocation where the mutex is free.
   void lock() noexcept {
     std::uint32_t free = 0;
-    // (mx.1) acquire: what the last owner did is seen; pairs with (mx.2), (mx.3).
+    // (mx.1) acquire: what the last owner did is seen; pairs with (mx.2), (mx.3), (mx.6).
     if (!state_.compare_exchange_strong(free, locked, std::memory_order_acquire,
                                         std::memory_order_relaxed)) [[unlikely]] {
       lock_slow(nullptr);
@@ -75,7 +76,7 @@ class mutex {
   [[nodiscard]] bool try_lock() noexcept {
     std::uint32_t now = state_.load(std::memory_order_relaxed);
     while ((now & locked) == 0) {
-      // (mx.4) acquire: as (mx.1); pairs with (mx.2), (mx.3).
+      // (mx.4) acquire: as (mx.1); pairs with (mx.2), (mx.3), (mx.6).
       if (state_.compare_exchange_weak(now, now | locked, std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
         note_owner();
@@ -89,7 +90,9 @@ class mutex {
   void unlock() noexcept {
 #if defined(HEDDLE_ASSERTIONS)
     HEDDLE_CHECK(owner_ == &detail::this_agent(),
-                 "mutex %p is unlocked by somebody who does not own it", static_cast<void*>(this));
+                 "mutex %p is unlocked by %p, who does not own it; its owner is %p",
+                 static_cast<void*>(this), static_cast<void*>(&detail::this_agent()),
+                 static_cast<void*>(owner_));
 #endif
     release();
   }

@@ -13,26 +13,30 @@ wait_group::~wait_group() {
 }
 
 void wait_group::add(std::ptrdiff_t n) noexcept {
-  std::int64_t now = state_.load(std::memory_order_relaxed);
-  while ((now & waiters) == 0) {
-    const std::int64_t to = now + n * one;
-    if (to < 0) below_zero(to / one);
-    // (wg.1) acq_rel: what this caller did is seen by who sees zero; pairs with (wg.5), (wg.2).
-    if (state_.compare_exchange_weak(now, to, std::memory_order_acq_rel,
-                                     std::memory_order_relaxed)) {
-      return;
+  do {
+    std::int64_t now = state_.load(std::memory_order_relaxed);
+    while ((now & waiters) == 0) {
+      const std::int64_t to = sum(now, n);
+      // (wg.1) acq_rel: what this caller did is seen by who sees zero; pairs with (wg.5), (wg.2).
+      if (state_.compare_exchange_weak(now, to, std::memory_order_acq_rel,
+                                       std::memory_order_relaxed)) {
+        return;
+      }
     }
-  }
-  add_slow(n);
+  } while (!add_slow(n));
 }
 
-void wait_group::add_slow(std::int64_t n) noexcept {
+// False if nobody waits any more: then it must not be done here, since whoever sees zero returns at
+// once, and may destroy the group before this one has opened lock_.
+bool wait_group::add_slow(std::int64_t n) noexcept {
   detail::ready_list released;
   {
     const std::lock_guard hold(lock_);
+    const std::int64_t now = state_.load(std::memory_order_relaxed);
+    if ((now & waiters) == 0) return false;
+    const std::int64_t to = sum(now, n);
     // (wg.3) acq_rel: as (wg.1); pairs with (wg.5), (wg.2).
-    const std::int64_t to = state_.fetch_add(n * one, std::memory_order_acq_rel) + n * one;
-    if (to < 0) below_zero(to / one);
+    state_.fetch_add(to - now, std::memory_order_acq_rel);
     if (to / one == 0) {
       while (detail::waiter* w = waiting_.pop_front()) {
         if (w->try_claim()) released.push(*w);
@@ -42,6 +46,7 @@ void wait_group::add_slow(std::int64_t n) noexcept {
     }
   }
   released.wake_all();
+  return true;
 }
 
 void wait_group::wait() {
@@ -74,12 +79,16 @@ void wait_group::wait() {
   detail::throw_cancelled();
 }
 
-void wait_group::below_zero(std::int64_t count) const noexcept {
-  HEDDLE_CHECK(false,
-               "the count of wait_group %p went below zero, to %lld: done() was called more "
-               "often than add()",
-               static_cast<const void*>(this), static_cast<long long>(count));
-  __builtin_unreachable();
+// The state after adding `n` to the count.
+std::int64_t wait_group::sum(std::int64_t state, std::int64_t n) const noexcept {
+  std::int64_t change, to;
+  HEDDLE_CHECK(!__builtin_mul_overflow(n, one, &change) &&
+                   !__builtin_add_overflow(state, change, &to) && to >= 0,
+               "the count of wait_group %p, %lld, went below zero (or beyond all bounds) by %lld: "
+               "done() was called more often than add()",
+               static_cast<const void*>(this), static_cast<long long>(state / one),
+               static_cast<long long>(n));
+  return to;
 }
 
 }  // namespace heddle

@@ -42,8 +42,8 @@ class wait_group {
   static constexpr std::int64_t waiters = 1;
   static constexpr std::int64_t one = 2;
 
-  void add_slow(std::int64_t n) noexcept;
-  [[noreturn]] void below_zero(std::int64_t count) const noexcept;
+  bool add_slow(std::int64_t n) noexcept;
+  std::int64_t sum(std::int64_t state, std::int64_t n) const noexcept;
 
   detail::atomic<std::int64_t> state_{0};
   detail::spin_lock lock_;

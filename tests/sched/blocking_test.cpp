@@ -62,9 +62,7 @@ HEDDLE_TEST(Blocking, LetsOtherFibersRunMeanwhile) {
   // With one worker, the call could not end otherwise.
   std::atomic<bool> other_ran{false};
   fiber other([&] { other_ran = true; });
-  blocking([&] {
-    EXPECT_TRUE(eventually([&] { return other_ran.load(); }));
-  });
+  blocking([&] { EXPECT_TRUE(eventually([&] { return other_ran.load(); })); });
 }
 
 HEDDLE_TEST(Blocking, StartsFibersInTheCallersRuntime) {
@@ -93,9 +91,7 @@ HEDDLE_TEST(Blocking, MayBeNested) {
 }
 
 HEDDLE_TEST(Blocking, MayRunFibersThatBlockToo) {
-  EXPECT_EQ(blocking([&] {
-    return rt.run([] { return blocking([] { return 3; }); });
-  }), 3);
+  EXPECT_EQ(blocking([&] { return rt.run([] { return blocking([] { return 3; }); }); }), 3);
 }
 
 TEST(Blocking, CallsThereAndThenOnAPlainThread) {

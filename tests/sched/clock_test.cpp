@@ -45,16 +45,14 @@ TEST_F(Deadline, IsPastForWhatIsNotPositive) {
   EXPECT_LE(deadline_after(-1ns), now_ns());
   EXPECT_LE(deadline_after(std::chrono::nanoseconds::min()), now_ns());
   EXPECT_LE(deadline_after(std::chrono::hours::min()), now_ns());
-  EXPECT_LE(deadline_after(std::chrono::duration<double>(
-                -std::numeric_limits<double>::infinity())),
+  EXPECT_LE(deadline_after(std::chrono::duration<double>(-std::numeric_limits<double>::infinity())),
             now_ns());
 }
 
 TEST_F(Deadline, IsNeverForWhatIsTooFar) {
   EXPECT_EQ(deadline_after(std::chrono::nanoseconds::max()), no_deadline);
   EXPECT_EQ(deadline_after(std::chrono::hours::max()), no_deadline);
-  EXPECT_EQ(deadline_after(std::chrono::duration<double>(
-                std::numeric_limits<double>::infinity())),
+  EXPECT_EQ(deadline_after(std::chrono::duration<double>(std::numeric_limits<double>::infinity())),
             no_deadline);
   EXPECT_EQ(deadline_after(std::chrono::duration<std::uint64_t>(UINT64_MAX)), no_deadline);
   EXPECT_LT(deadline_after(24h * 365 * 100), no_deadline) << "a century is not";
@@ -76,8 +74,8 @@ TEST_F(Deadline, IsAttemptedOnceOnSteadyClocks) {
   const auto now = heddle::clock::now();
   EXPECT_EQ(attempts(now + 5ms), std::vector{now_ns() + 5'000'000});
   EXPECT_EQ(attempts(std::chrono::time_point_cast<std::chrono::hours>(now) + 2h).size(), 1u);
-  for (const auto past : {now, now - 1h, heddle::clock::time_point{},
-                          heddle::clock::time_point::min()}) {
+  for (const auto past :
+       {now, now - 1h, heddle::clock::time_point{}, heddle::clock::time_point::min()}) {
     const auto asked = attempts(past);
     ASSERT_EQ(asked.size(), 1u);
     EXPECT_LE(asked[0], now_ns());
@@ -86,8 +84,8 @@ TEST_F(Deadline, IsAttemptedOnceOnSteadyClocks) {
 }
 
 TEST_F(Deadline, IsAttemptedOnceOnOthersWhenPast) {
-  for (const auto past : {system_clock::now() - 1s, system_clock::time_point{},
-                          system_clock::time_point::min()}) {
+  for (const auto past :
+       {system_clock::now() - 1s, system_clock::time_point{}, system_clock::time_point::min()}) {
     const auto asked = attempts(past);
     ASSERT_EQ(asked.size(), 1u);
     EXPECT_LE(asked[0], now_ns());

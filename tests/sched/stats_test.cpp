@@ -81,9 +81,8 @@ HEDDLE_TEST(Stats, CountSwitches) {
 HEDDLE_THREAD_TEST(Stats, CountTimers) {
   virtual_time time;
   std::vector<fiber> all;
-  for (int i = 0; i < 7; ++i) all.emplace_back(heddle::fiber_options{.on = &rt}, [] {
-    this_fiber::sleep_for(1h);
-  });
+  for (int i = 0; i < 7; ++i)
+    all.emplace_back(heddle::fiber_options{.on = &rt}, [] { this_fiber::sleep_for(1h); });
   EXPECT_TRUE(eventually([&] { return rt.stats().timers_pending == 7; }));
   all.front().cancel();
   all.front().join();

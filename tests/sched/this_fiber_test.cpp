@@ -117,13 +117,12 @@ HEDDLE_TEST(Sleep, TakesDurationsOfEveryKind) {
   this_fiber::sleep_for(std::chrono::duration<std::int8_t, std::milli>(1));
   this_fiber::sleep_for(std::chrono::duration<long, std::pico>(1));
   this_fiber::sleep_until(std::chrono::time_point_cast<std::chrono::seconds>(steady_clock::now()));
-  this_fiber::sleep_until(std::chrono::time_point_cast<std::chrono::milliseconds>(
-      steady_clock::now() + 2ms));
-  this_fiber::sleep_until(std::chrono::time_point_cast<std::chrono::milliseconds>(
-      system_clock::now() + 2ms));
   this_fiber::sleep_until(
-      std::chrono::time_point<steady_clock, std::chrono::duration<double>>(
-          steady_clock::now().time_since_epoch() + 1ms));
+      std::chrono::time_point_cast<std::chrono::milliseconds>(steady_clock::now() + 2ms));
+  this_fiber::sleep_until(
+      std::chrono::time_point_cast<std::chrono::milliseconds>(system_clock::now() + 2ms));
+  this_fiber::sleep_until(std::chrono::time_point<steady_clock, std::chrono::duration<double>>(
+      steady_clock::now().time_since_epoch() + 1ms));
 }
 
 HEDDLE_TEST(Sleep, IsOverAtOnceWhenItsTimeIsPast) {
@@ -138,8 +137,7 @@ HEDDLE_TEST(Sleep, IsOverAtOnceWhenItsTimeIsPast) {
   this_fiber::sleep_until(steady_clock::time_point{});
   this_fiber::sleep_until(system_clock::time_point::min());
   this_fiber::sleep_until(heddle::clock::time_point::min());
-  this_fiber::sleep_until(
-      std::chrono::time_point<system_clock, std::chrono::hours>::min());
+  this_fiber::sleep_until(std::chrono::time_point<system_clock, std::chrono::hours>::min());
   EXPECT_LT(steady_clock::now() - began, 10s * slowness());
 }
 

@@ -28,6 +28,49 @@ void expect_times_out(T&& operation, std::chrono::nanoseconds no_earlier_than) {
   EXPECT_GE(steady_clock::now() - start, no_earlier_than);
 }
 
+// A wait by a clock that is not steady is made of slices; those that wait with it must not notice.
+// What comes at the very moment between two slices proves nothing: then it is tried again.
+HEDDLE_CREW_TEST(ChannelTimed, AWaitByAUsersClockKeepsItsTurn) {
+  const auto undisturbed_after_a_slice = [](auto&& act) {
+    const int before = manual_clock::asked.load();
+    EXPECT_TRUE(eventually([&] { return manual_clock::asked.load() > before + 1; }));
+    heddle::this_fiber::sleep_for(5ms);
+    const int during = manual_clock::asked.load();
+    act();
+    return manual_clock::asked.load() == during;
+  };
+  int valid = 0;
+  for (int attempt = 0; attempt < 20 && valid < 2; ++attempt) {
+    manual_clock::reset();
+    channel<int> c;
+    std::atomic<int> first{0}, second{0};
+    all.start_and_sleep([&] { first = *c.receive_until(manual_clock::time_point(1h)); });
+    all.start_and_sleep([&] { second = *c.receive(); });
+    const bool receivers_valid = undisturbed_after_a_slice([&] {
+      EXPECT_TRUE(c.send(1));
+      EXPECT_TRUE(c.send(2));
+    });
+    all.join();
+    if (receivers_valid) {
+      ++valid;
+      EXPECT_EQ(first.load() * 10 + second.load(), 12);
+    }
+
+    all.start_and_sleep(
+        [&] { EXPECT_EQ(c.send_until(1, manual_clock::time_point(1h)), channel_status::ok); });
+    all.start_and_sleep([&] { EXPECT_TRUE(c.send(2)); });
+    int order = 0;
+    const bool senders_valid =
+        undisturbed_after_a_slice([&] { order = *c.receive() * 10 + *c.receive(); });
+    all.join();
+    if (senders_valid) {
+      ++valid;
+      EXPECT_EQ(order, 12);
+    }
+  }
+  EXPECT_GT(valid, 0);
+}
+
 }  // namespace
 
 HEDDLE_CREW_TEST(ChannelTimed, AReceiveTimesOutAndNotTooEarly) {

@@ -25,13 +25,27 @@ constexpr int ways = 8;
 void wait_in_way(int way, heddle::condition_variable& c, lock_type& hold, bool truth) {
   const auto answer = [&] { return truth; };
   switch (way) {
-    case 0: c.wait(hold, answer); break;
-    case 1: (void)c.wait_for(hold, 1h, answer); break;
-    case 2: (void)c.wait_until(hold, steady_clock::now() + 1h, answer); break;
-    case 3: (void)c.wait_until(hold, system_clock::now() + 1h, answer); break;
-    case 4: c.wait(hold); break;
-    case 5: (void)c.wait_for(hold, 1h); break;
-    case 6: (void)c.wait_until(hold, steady_clock::now() + 1h); break;
+    case 0:
+      c.wait(hold, answer);
+      break;
+    case 1:
+      (void)c.wait_for(hold, 1h, answer);
+      break;
+    case 2:
+      (void)c.wait_until(hold, steady_clock::now() + 1h, answer);
+      break;
+    case 3:
+      (void)c.wait_until(hold, system_clock::now() + 1h, answer);
+      break;
+    case 4:
+      c.wait(hold);
+      break;
+    case 5:
+      (void)c.wait_for(hold, 1h);
+      break;
+    case 6:
+      (void)c.wait_until(hold, steady_clock::now() + 1h);
+      break;
     default:
       while (c.wait_until(hold, system_clock::now() + 1h) != std::cv_status::timeout) {
       }
@@ -47,8 +61,7 @@ HEDDLE_TEST(ConditionVariableCancel, OnEntryItThrowsAlsoWithATruePredicate) {
     for (int way = 0; way < ways; ++way) {
       for (const bool truth : {false, true}) {
         lock_type hold(m);
-        EXPECT_EQ(cancelled_in([&] { wait_in_way(way, c, hold, truth); }),
-                  cancel_reason::requested)
+        EXPECT_EQ(cancelled_in([&] { wait_in_way(way, c, hold, truth); }), cancel_reason::requested)
             << way;
         EXPECT_TRUE(hold.owns_lock());
         EXPECT_FALSE(m.try_lock());

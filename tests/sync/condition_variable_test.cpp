@@ -27,8 +27,10 @@ static_assert(!std::is_copy_assignable_v<heddle::condition_variable>);
 template <class C, class M>
 concept std_like = requires(C c, std::unique_lock<M>& lock, bool (*ready)(),
                             steady_clock::time_point at) {
-  { c.notify_one() } noexcept -> std::same_as<void>;
-  { c.notify_all() } noexcept -> std::same_as<void>;
+  { c.notify_one() }
+  noexcept->std::same_as<void>;
+  { c.notify_all() }
+  noexcept->std::same_as<void>;
   { c.wait(lock) } -> std::same_as<void>;
   { c.wait(lock, ready) } -> std::same_as<void>;
   { c.wait_for(lock, 1ms) } -> std::same_as<std::cv_status>;
@@ -45,7 +47,7 @@ template <class kit>
 struct place {
   typename kit::mutex m;
   typename kit::condition_variable changed;
-  int waiting = 0;   // guarded by m, as below
+  int waiting = 0;  // guarded by m, as below
   int released = 0;
   bool ready = false;
 
@@ -245,12 +247,10 @@ HEDDLE_CREW_TEST(ConditionVariable, AHugeTimeIsForEver) {
   };
   expect_waits([&](auto& hold) { return at.changed.wait_for(hold, std::chrono::hours::max()); });
   expect_waits([&](auto& hold) { return at.changed.wait_for(hold, 1s * 1e300); });
-  expect_waits([&](auto& hold) {
-    return at.changed.wait_until(hold, steady_clock::time_point::max());
-  });
-  expect_waits([&](auto& hold) {
-    return at.changed.wait_until(hold, system_clock::time_point::max());
-  });
+  expect_waits(
+      [&](auto& hold) { return at.changed.wait_until(hold, steady_clock::time_point::max()); });
+  expect_waits(
+      [&](auto& hold) { return at.changed.wait_until(hold, system_clock::time_point::max()); });
 }
 
 // A queue with room for one: each side waits for the other all the time.
@@ -358,8 +358,7 @@ HEDDLE_CREW_TEST(ConditionVariable, AUsersClockDecides) {
   all.start([&] {
     std::unique_lock hold(at.m);
     ++at.waiting;
-    EXPECT_FALSE(
-        at.changed.wait_until(hold, manual_clock::time_point(5ms), [] { return false; }));
+    EXPECT_FALSE(at.changed.wait_until(hold, manual_clock::time_point(5ms), [] { return false; }));
     while (at.changed.wait_until(hold, manual_clock::time_point(6ms)) ==
            std::cv_status::no_timeout) {
     }

@@ -272,8 +272,7 @@ HEDDLE_CREW_TEST(Mutex, OneWhoRelocksAtOnceStarvesNobody) {
       ++turns;
     }
   });
-  EXPECT_TRUE(eventually([&] { return turns.load() == 10; },
-                         all.rt().workers() == 1 ? 20s : 1s));
+  EXPECT_TRUE(eventually([&] { return turns.load() == 10; }, all.rt().workers() == 1 ? 20s : 1s));
   over = true;
   all.join();
 }

@@ -204,9 +204,8 @@ HEDDLE_TEST(WaitGroup, WaitIsACancellationPoint) {
     ++released;
   };
   auto first = sleeping_fiber(rt, waits);
-  auto second = sleeping_fiber(rt, [&] {
-    EXPECT_EQ(cancelled_in([&] { g.wait(); }), heddle::cancel_reason::requested);
-  });
+  auto second = sleeping_fiber(
+      rt, [&] { EXPECT_EQ(cancelled_in([&] { g.wait(); }), heddle::cancel_reason::requested); });
   auto third = sleeping_fiber(rt, waits);
   second.cancel();
   second.join();

@@ -13,8 +13,8 @@
 
 #include <boost/context/detail/fcontext.hpp>
 
-#include <cstdint>
 #include <csignal>
+#include <cstdint>
 #include <stdexcept>
 #include <vector>
 

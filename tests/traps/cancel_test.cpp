@@ -91,26 +91,23 @@ HEDDLE_TEST(Cancel, IsThrownAgainAtEachPoint) {
 HEDDLE_TEST(Cancel, IsNotThrownByWhatIsNoPoint) {
   in_cancelled_fiber([] {
     heddle::mutex m;
-    m.lock();
-    heddle::fiber other([&m] {
+    std::atomic<bool> held{false};
+    heddle::fiber other([&] {
+      const std::lock_guard hold(m);
+      held = true;
       heddle::this_fiber::sleep_for(1ms);
-      m.unlock();
     });
-#if defined(HEDDLE_ASSERTIONS)
-    m.unlock();  // only its owner may, there
-    other.detach();
-    m.lock();
-    m.unlock();
-#else
+    EXPECT_TRUE(eventually([&] { return held.load(); }));
     m.lock();  // parks
     m.unlock();
-#endif
     heddle::this_fiber::yield();
     heddle::channel<int> c(1);
     EXPECT_EQ(c.try_send(1), heddle::channel_status::ok);
     EXPECT_TRUE(c.try_receive());
     EXPECT_TRUE(c.close());
-    { heddle::fiber child([] { heddle::this_fiber::sleep_for(1ms); }); }  // joins
+    {
+      heddle::fiber child([] { heddle::this_fiber::sleep_for(1ms); });
+    }  // joins
     heddle::run({.workers = 1}, [] { heddle::this_fiber::sleep_for(1ms); });
     EXPECT_EQ(heddle::runtime::current()->run([] { return 1; }), 1);
   });
@@ -120,7 +117,9 @@ struct parks_on_destruction {
   std::atomic<int>& count;
   heddle::mutex& m;
   ~parks_on_destruction() {
-    { heddle::fiber child([this] { count.fetch_add(1, std::memory_order_relaxed); }); }
+    {
+      heddle::fiber child([this] { count.fetch_add(1, std::memory_order_relaxed); });
+    }
     const std::lock_guard hold(m);
     heddle::this_fiber::yield();
     heddle::run({.workers = 1}, [this] { count.fetch_add(1, std::memory_order_relaxed); });

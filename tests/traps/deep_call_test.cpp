@@ -132,7 +132,8 @@ TEST(DeepCall, OfALibraryFitsOnADefaultStack) {
   });
   expect_to_fit("sort", [] {
     std::vector<int> values(100'000);
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int>(i * 7'919 % 99'991);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<int>(i * 7'919 % 99'991);
     std::sort(values.begin(), values.end());
     std::qsort(values.data(), values.size(), sizeof(int), [](const void* a, const void* b) {
       return *static_cast<const int*>(b) - *static_cast<const int*>(a);

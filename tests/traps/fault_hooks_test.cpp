@@ -26,12 +26,18 @@ using heddle::detail::inject_fault;
 
 const char* name_of(fault kind) {
   switch (kind) {
-    case fault::map: return "map";
-    case fault::guard_install: return "guard_install";
-    case fault::guard_protect: return "guard_protect";
-    case fault::thread: return "thread";
-    case fault::memory: return "memory";
-    default: return "?";
+    case fault::map:
+      return "map";
+    case fault::guard_install:
+      return "guard_install";
+    case fault::guard_protect:
+      return "guard_protect";
+    case fault::thread:
+      return "thread";
+    case fault::memory:
+      return "memory";
+    default:
+      return "?";
   }
 }
 

@@ -33,8 +33,8 @@ void block_until(const std::atomic<bool>& done) {
 }
 using hog_fn = void (*)(const std::atomic<bool>&);
 
-/// Expects that `f()` takes less than 100 ms for each worker, of which one after the other is lost to
-/// a hog. Tried several times: other processes may want this machine's processors too.
+/// Expects that `f()` takes less than 100 ms for each worker, of which one after the other is lost
+/// to a hog. Tried several times: other processes may want this machine's processors too.
 template <class F>
 void expect_in_time(const heddle::runtime& rt, F f) {
   std::chrono::nanoseconds least = 1h;

@@ -85,10 +85,19 @@ TEST(Idle, TenThousandParkedFibersUseNoProcessorTime) {
     rt.go([&, i] {
       started.done();
       switch (i % 4) {
-        case 0: nobody.receive(); break;
-        case 1: heddle::this_fiber::sleep_for(1h); break;
-        case 2: nobody.receive_for(30min); break;
-        default: locked.lock(); locked.unlock(); break;
+        case 0:
+          nobody.receive();
+          break;
+        case 1:
+          heddle::this_fiber::sleep_for(1h);
+          break;
+        case 2:
+          nobody.receive_for(30min);
+          break;
+        default:
+          locked.lock();
+          locked.unlock();
+          break;
       }
     });
   }

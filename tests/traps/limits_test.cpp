@@ -193,8 +193,6 @@ void run_out_of_descriptors() {
   finish();
 }
 
-TEST(Limits, OfDescriptorsDoNotMatter) {
-  EXPECT_EXIT(run_out_of_descriptors(), fine, "^$");
-}
+TEST(Limits, OfDescriptorsDoNotMatter) { EXPECT_EXIT(run_out_of_descriptors(), fine, "^$"); }
 
 }  // namespace

@@ -119,10 +119,11 @@ void use_everything(std::uint64_t n) {
       });
       child([] {
         refusable([] {
-          heddle::fiber f({.name = "named", .stack_size = 32 * 1024},
-                          [](std::stop_token t) { while (!t.stop_requested() && t.stop_possible()) {
-                            heddle::this_fiber::yield();
-                          } });
+          heddle::fiber f({.name = "named", .stack_size = 32 * 1024}, [](std::stop_token t) {
+            while (!t.stop_requested() && t.stop_possible()) {
+              heddle::this_fiber::yield();
+            }
+          });
           f.request_stop();
           f.join();
         });

@@ -162,9 +162,8 @@ TEST(Park, AWaitThatIsCancelledEarlyEndsOnce) {
 
 TEST(Park, ABlockingCallThatEndsEarlyReturnsOnce) {
   in_worlds([](heddle::runtime& rt) {
-    expect_each_wait_returns_once(rt, 4, rounds(300), [](int f) {
-      ASSERT_EQ(heddle::blocking([f] { return f; }), f);
-    });
+    expect_each_wait_returns_once(rt, 4, rounds(300),
+                                  [](int f) { ASSERT_EQ(heddle::blocking([f] { return f; }), f); });
   });
 }
 

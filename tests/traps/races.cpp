@@ -335,7 +335,8 @@ void spawn_and_join() {
 
 void hand_over_by_channel() {
   every(20, [](int i) {
-    heddle::channel<int*> there(static_cast<std::size_t>(i % 3)), back(static_cast<std::size_t>(i % 2));
+    heddle::channel<int*> there(static_cast<std::size_t>(i % 3)),
+        back(static_cast<std::size_t>(i % 2));
     heddle::fiber other([there, back]() mutable {
       for (int* word : there) {
         *word = *word + 1;
@@ -469,7 +470,12 @@ void runtimes_come_and_go() {
     heddle::run({.workers = 1 + static_cast<unsigned>(i) % 3}, [&word] {
       word = 1;
       heddle::go([] { heddle::this_fiber::sleep_for(1h); });
-      heddle::go([] { for (;;) { heddle::this_fiber::yield(); heddle::this_fiber::check_cancel(); } });
+      heddle::go([] {
+        for (;;) {
+          heddle::this_fiber::yield();
+          heddle::this_fiber::check_cancel();
+        }
+      });
     });
     word = word + 1;
   }
@@ -480,8 +486,10 @@ struct program {
   const char* name;
   void (*run)();
 };
-#define PLANTED(name) {"planted", #name, &name}
-#define CLEAN(name) {"clean", #name, &name}
+#define PLANTED(name) \
+  { "planted", #name, &name }
+#define CLEAN(name) \
+  { "clean", #name, &name }
 constexpr program programs[] = {
     PLANTED(two_fibers_on_one_worker),
     PLANTED(two_fibers_on_two_workers),

@@ -57,8 +57,12 @@ int main() {
       heddle::detail::worker* const before = heddle::detail::current_worker();
       heddle::detail::fiber_record* const self = before->current();
       switch (i % 4) {
-        case 0: migrate_by([] { heddle::this_fiber::yield(); }); break;
-        case 1: migrate_by([] { heddle::this_fiber::sleep_for(std::chrono::nanoseconds(1)); }); break;
+        case 0:
+          migrate_by([] { heddle::this_fiber::yield(); });
+          break;
+        case 1:
+          migrate_by([] { heddle::this_fiber::sleep_for(std::chrono::nanoseconds(1)); });
+          break;
         case 2:
           migrate_by([c]() mutable {
             heddle::go([c]() mutable { c.send(1); });

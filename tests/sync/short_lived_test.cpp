@@ -48,7 +48,8 @@ class graveyard {
   T* make(A&&... args) {
     ++made_;
     if (made_ % 64 == 0) {
-      page_ = ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      page_ =
+          ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
       return ::new (page_) T(std::forward<A>(args)...);
     }
     plot& p = plots_[made_ % plots_.size()];
@@ -183,8 +184,12 @@ HEDDLE_CREW_TEST(ShortLived, AMutexByTheLastOneOut) {
         guarded& mine = *object;
         late();
         switch ((i + n) % 3) {
-          case 0: mine.m.lock(); break;
-          case 1: EXPECT_TRUE(mine.m.lock(never.get_token())); break;
+          case 0:
+            mine.m.lock();
+            break;
+          case 1:
+            EXPECT_TRUE(mine.m.lock(never.get_token()));
+            break;
           default:
             while (!mine.m.try_lock()) heddle::this_fiber::yield();
         }
