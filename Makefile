@@ -5,6 +5,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 # Further arguments to cmake, e.g. FLAGS=-DHEDDLE_WERROR=ON.
 FLAGS ?=
+# ccache may reuse what was compiled with the precompiled header of the tests.
+export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
 help:
 	@echo 'make bench      what a switch costs: a table, and $(BUILD)/bench/report.html'

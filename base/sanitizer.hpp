@@ -19,6 +19,8 @@
 extern "C" {
 void __tsan_acquire(void* address);
 void __tsan_release(void* address);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
 }
 #endif
 
@@ -35,5 +37,18 @@ inline void tsan_acquire([[maybe_unused]] void* address) noexcept {
   __tsan_acquire(address);
 #endif
 }
+
+/// While one is alive, what the caller reads is no race.
+class tsan_unseen_reads {
+ public:
+#if defined(HEDDLE_TSAN)
+  tsan_unseen_reads() noexcept { AnnotateIgnoreReadsBegin(__FILE__, __LINE__); }
+  ~tsan_unseen_reads() { AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
+#else
+  tsan_unseen_reads() noexcept {}
+#endif
+  tsan_unseen_reads(const tsan_unseen_reads&) = delete;
+  tsan_unseen_reads& operator=(const tsan_unseen_reads&) = delete;
+};
 
 }  // namespace heddle::detail

@@ -38,7 +38,7 @@ void describe_current(char* out, std::size_t size) noexcept {
 void halt() noexcept {
   constexpr std::int64_t patience_ns = 100'000'000;
   const std::int64_t until = real_now_ns() + patience_ns;
-  halted_at_exit->no_more_spares();  // the watchdog would take the halted workers for stuck ones
+  halted_at_exit->halting();
   for (unsigned i = 0, count = halted_at_exit->worker_count(); i < count; ++i) {
     worker* w = halted_at_exit->worker_at(i);
     if (w == current_worker()) continue;

@@ -327,7 +327,7 @@ void runtime_state::stack_came_free() noexcept {
 bool runtime_state::add_spare() noexcept {
   const std::lock_guard hold(spare_lock_);
   const auto wanted = spares_wanted.load(std::memory_order_relaxed) + 1;
-  if (wanted > opts.max_spare_workers || spares_end_) return false;
+  if (wanted > opts.max_spare_workers || halted.load(std::memory_order_relaxed)) return false;
   spares_wanted.store(wanted, std::memory_order_relaxed);
   const unsigned index = base_workers + wanted - 1;
   if (index < worker_count()) {
@@ -347,9 +347,9 @@ bool runtime_state::add_spare() noexcept {
   }
 }
 
-void runtime_state::no_more_spares() noexcept {
+void runtime_state::halting() noexcept {
   const std::lock_guard hold(spare_lock_);
-  spares_end_ = true;
+  halted.store(true, std::memory_order_relaxed);
 }
 
 std::uint64_t runtime_state::alive() const noexcept {

@@ -90,8 +90,8 @@ class runtime_state {
   unsigned worker_slots() const noexcept { return base_workers + opts.max_spare_workers; }
   /// Makes another spare take part. False if there may be no more.
   bool add_spare() noexcept;
-  /// From now on it makes none.
-  void no_more_spares() noexcept;
+  /// The process exits: from now on no spare is made, and nobody is taken for stuck.
+  void halting() noexcept;
 
   std::uint64_t alive() const noexcept;
   runtime_stats stats() noexcept;
@@ -109,6 +109,7 @@ class runtime_state {
   watchdog watch;
   atomic<bool> stop_workers{false};        // written by the destructor
   atomic<bool> stopping{false};            // the same
+  atomic<bool> halted{false};              // written under spare_lock_
   atomic<std::uint32_t> spares_wanted{0};  // written by the watchdog
   atomic<std::uint32_t> held_back{0};      // how many wakes to hold back (worker::wake_somebody)
   atomic<std::uint64_t> long_runs{0};
@@ -124,7 +125,6 @@ class runtime_state {
   std::unique_ptr<atomic<worker*>[]> workers_;
   std::vector<std::unique_ptr<worker>> owned_;  // guarded by spare_lock_ once the runtime runs
   spin_lock spare_lock_;
-  bool spares_end_ = false;  // guarded by spare_lock_
   spin_lock starved_lock_;
   fiber_record* starved_first_ = nullptr;  // guarded by starved_lock_
   fiber_record* starved_last_ = nullptr;   // the same

@@ -37,6 +37,10 @@ void ready(agent& who, place where = place::next) noexcept;
 /// The calling fiber or thread.
 agent& this_agent() noexcept;
 
+/// A number, never 0, that is another one once the calling fiber has switched. Always the same in a
+/// plain thread.
+std::uint64_t switch_stamp() noexcept;
+
 /// Throws heddle::cancelled if the calling fiber has been cancelled; what every cancellation point
 /// does on entry.
 void cancellation_point();

@@ -81,6 +81,7 @@ bool watchdog::anybody_runs() noexcept {
 }
 
 void watchdog::look(std::int64_t now) noexcept {
+  if (rt_.halted.load(std::memory_order_relaxed)) return;
   std::uint32_t stuck_workers = 0;
   for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i) {
     worker* w = rt_.worker_at(i);

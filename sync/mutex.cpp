@@ -56,6 +56,8 @@ bool mutex::enqueue(detail::mutex_waiter& w, bool again) noexcept {
       break;
     }
   }
+  // An owner that found the mutex free has left no stamp, and there may be an old one.
+  if (first_ == nullptr) owners_stamp_.store(0, std::memory_order_relaxed);
   w.in_queue = true;
   w.prev = again ? nullptr : last_;
   w.next = again ? first_ : nullptr;
@@ -70,9 +72,16 @@ void mutex::unlink_locked(detail::mutex_waiter& w) noexcept {
   w.in_queue = false;
 }
 
+// The caller owns the mutex; others may wait for it already.
+bool mutex::owned() noexcept {
+  owners_stamp_.store(detail::switch_stamp(), std::memory_order_relaxed);
+  return true;
+}
+
 bool mutex::lock_slow(const std::stop_token* token) noexcept {
   for (int i = 0; i < spins; ++i) {
-    if (take(0)) return true;
+    if (take(0)) return owned();
+    if ((state_.load(std::memory_order_relaxed) & queued) != 0) break;
     detail::cpu_relax();
   }
   for (bool again = false;; again = true) {
@@ -86,7 +95,7 @@ bool mutex::lock_slow(const std::stop_token* token) noexcept {
     lock_.lock();
     if (!enqueue(w, again)) {
       lock_.unlock();
-      return true;
+      return owned();
     }
     if (!wait) {
       detail::sleep_unclaimed(*w.who, detail::unlocking(lock_));
@@ -94,7 +103,7 @@ bool mutex::lock_slow(const std::stop_token* token) noexcept {
                detail::case_stopped) {
       return withdraw(w);
     }
-    if (w.owns || take(woken)) return true;
+    if (w.owns || take(woken)) return owned();
   }
 }
 
@@ -108,11 +117,13 @@ bool mutex::withdraw(detail::mutex_waiter& w) noexcept {
 }
 
 void mutex::unlock_slow() noexcept {
+  const auto stamp = owners_stamp_.load(std::memory_order_relaxed);
+  const bool switched = stamp != 0 && stamp != detail::switch_stamp();
   std::uint32_t now = state_.load(std::memory_order_relaxed);
   for (;;) {
-    // Nobody is queued: not under lock_, since one who was woken before may get the mutex from
+    // Nobody is to be woken: not under lock_, since one who was woken before may get the mutex from
     // here, let it go and destroy it, before this one had opened lock_.
-    while ((now & queued) == 0) {
+    while ((now & queued) == 0 || ((now & (woken | hand_off)) == woken && !switched)) {
       // (mx.6) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
       if (state_.compare_exchange_weak(now, now & ~locked, std::memory_order_release,
                                        std::memory_order_relaxed)) {
@@ -124,22 +135,23 @@ void mutex::unlock_slow() noexcept {
     if ((now & queued) != 0) break;
     lock_.unlock();  // the last one queued gave up meanwhile
   }
+  const bool hand_over = switched || (now & hand_off) != 0;
   detail::agent* next = nullptr;
-  if ((now & (woken | hand_off)) != woken) {
+  if (hand_over || (now & woken) == 0) {
     while (detail::mutex_waiter* w = first_) {
       unlink_locked(*w);
       detail::agent* who = w->who;
       // A waiter that its token has claimed goes by itself.
       if (w->claim && !who->claim.try_claim(w->claim, 0)) continue;
       next = who;
-      w->owns = (now & hand_off) != 0;
+      w->owns = hand_over;
       break;
     }
   }
-  const bool hand_over = next != nullptr && (now & hand_off) != 0;
   std::uint32_t to;
   do {
-    to = now & ~(hand_off | (hand_over ? 0 : locked) | (first_ == nullptr ? queued : 0));
+    to = now & ~(hand_off | (first_ == nullptr ? queued : 0));
+    if (next == nullptr || !hand_over) to &= ~locked;
     if (next != nullptr && !hand_over) to |= woken;
     // (mx.3) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
   } while (

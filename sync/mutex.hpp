@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// mutex: mutual exclusion between fibers and threads; barging, but bounded: nobody waits for ever.
+// mutex: mutual exclusion between fibers and threads; nobody waits for ever.
+//   An owner that switched while it held the mutex hands it to the first that waits: who comes
+//   meanwhile would mostly lose, and switch in vain. One that did not lets others barge in, since a
+//   hand-over would make a switch of each lock; but a waiter that lost so is given the mutex next.
 //
 //   The state word:
 //     bit 0  locked    somebody owns the mutex
@@ -10,7 +13,8 @@
 //
 //     0 ──lock──> locked ──unlock──> 0                           one compare-exchange, inline
 //     locked|queued ──unlock──> woken[|queued]                   wakes the first; it competes
-//     locked|queued|hand_off ──unlock──> locked[|queued]         the first is the owner now
+//     locked|queued ──unlock──> locked[|queued]                  the first is the owner now: with
+//                                                                hand_off, or after a switch
 //
 //   I2  only the owner unlocks.  I3  queued, woken and hand_off change only under lock_.
 //   While a waiter is queued, unlocking happens wholly under lock_, and what is woken runs only
@@ -124,6 +128,7 @@ class mutex {
   [[gnu::noinline]] bool lock_slow(const std::stop_token* token) noexcept;
   [[gnu::noinline]] void unlock_slow() noexcept;
   bool take(std::uint32_t clear) noexcept;
+  bool owned() noexcept;
   bool enqueue(detail::mutex_waiter& w, bool again) noexcept;
   void unlink_locked(detail::mutex_waiter& w) noexcept;
   bool withdraw(detail::mutex_waiter& w) noexcept;
@@ -132,6 +137,9 @@ class mutex {
   detail::spin_lock lock_;
   detail::mutex_waiter* first_ = nullptr;  // guarded by lock_
   detail::mutex_waiter* last_ = nullptr;   // guarded by lock_
+  // When its owner got it (detail::switch_stamp), written by the owner; 0, written by the first who
+  // waits: not known.
+  detail::atomic<std::uint64_t> owners_stamp_{0};
 #if defined(HEDDLE_ASSERTIONS)
   detail::agent* owner_ = nullptr;
 #endif

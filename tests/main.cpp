@@ -70,6 +70,12 @@ class watchdog : public ::testing::EmptyTestEventListener {
 }  // namespace
 }  // namespace heddle_test
 
+#if defined(__SANITIZE_THREAD__)
+// It would sleep for a second at each exit, and refuse what the tests of fork() do.
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() { return "atexit_sleep_ms=0:die_after_fork=0"; }
+#endif
+
 int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
   // A process that must die is started anew: a fork of one with threads could only exec.

@@ -455,7 +455,7 @@ void many_short_lives() {
       heddle::wait_group all;
       for (int i = 0; i < 100; ++i) {
         all.go([large = std::vector<int>(50, i)] {
-          volatile int here[64] = {};
+          [[maybe_unused]] volatile int here[64] = {};
           here[63] = large[10];
         });
       }
