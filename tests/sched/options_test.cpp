@@ -112,7 +112,7 @@ TEST_F(Options, RefuseAMalformedEnvironmentByName) {
       const environment set(variable, bad);
       const std::string why = refusal({});
       EXPECT_TRUE(contains(why, variable)) << variable << "='" << bad << "': " << why;
-      EXPECT_TRUE(contains(why, "'" + std::string(bad) + "'")) << why;
+      EXPECT_TRUE(contains(why, std::string(1, '\'').append(bad).append(1, '\''))) << why;
     }
   }
 }
