@@ -15,13 +15,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define HEDDLE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HEDDLE_ASAN 1
-#endif
-#endif
 namespace heddle::detail {
 
 /// The C++ runtime's per-thread record of exceptions: the layout of __cxa_eh_globals (Itanium C++
@@ -36,7 +29,8 @@ struct exception_state {
 /// switch.
 struct thread_words {
   exception_state* exceptions = nullptr;
-  int* error = nullptr;  // errno
+  int* error = nullptr;           // errno
+  std::uint32_t until_flags = 1;  // switches until the floating-point flags are looked at again
 };
 thread_words words_of_this_thread() noexcept;
 

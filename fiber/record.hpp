@@ -62,7 +62,7 @@ struct alignas(cache_line) fiber_record final : context, agent {
   runtime_state* home = nullptr;           // constant while live
   atomic<std::uint64_t> id{0};             // constant while live; 0: free
   void (*entry)(fiber_record&) = nullptr;  // runs the callable, then destroys it
-  fiber_extras* extras = nullptr;          // made and freed under lock
+  atomic<fiber_extras*> extras{nullptr};   // made and freed under lock
   join_wait* joiner = nullptr;             // guarded by lock
   atomic<std::uint32_t> references{0};
   std::uint32_t stack_pages = 0;   // 0: the runtime's default

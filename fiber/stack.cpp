@@ -81,7 +81,10 @@ stack_class::stack_class(std::size_t size, bool guards)
     : size_(size), guard_(guards ? page_size() : 0) {}
 
 stack_class::~stack_class() {
-  for (const slab& each : slabs_) ::munmap(each.base, each.bytes);
+  for (const slab& each : slabs_) {
+    asan_forget(each.base, each.bytes);
+    ::munmap(each.base, each.bytes);
+  }
 }
 
 std::size_t stack_class::take(stack** out, std::size_t wanted) noexcept {

@@ -49,7 +49,7 @@ class stack_class {
   std::size_t size() const noexcept { return size_; }
   std::size_t guard_bytes() const noexcept { return guard_; }
 
-  /// Takes up to `wanted` stacks; 0 if none can be had. why() then says why.
+  /// Takes up to `wanted` stacks; 0 if none can be had.
   std::size_t take(stack** out, std::size_t wanted) noexcept;
   void put(stack* const* stacks, std::size_t count) noexcept;
 

@@ -38,12 +38,24 @@ void set_default_environment(void* sp) noexcept {
   saved->x87 = default_x87;
 }
 
-/// The same for the registers themselves, where no jump loads them. To look is cheap, to load not.
+/// Whether MXCSR is written in no time and read slowly (measured on an EPYC: 0.7 and 7 ns); on
+/// Intel it is the other way round where the flags differ. False until static initialisation, which
+/// is right as well.
+const bool writing_is_faster = [] {
+  __builtin_cpu_init();
+  return __builtin_cpu_is("amd") != 0;
+}();
+
+/// The same for the registers themselves, where no jump loads them.
 void load_default_environment() noexcept {
-  constexpr std::uint32_t sticky = 0x3F;
-  const std::uint32_t mxcsr = __builtin_ia32_stmxcsr();
-  if ((mxcsr & ~sticky) != default_mxcsr) {
-    __builtin_ia32_ldmxcsr(default_mxcsr | (mxcsr & sticky));
+  if (writing_is_faster) {
+    __builtin_ia32_ldmxcsr(default_mxcsr);
+  } else {
+    constexpr std::uint32_t sticky = 0x3F;
+    const std::uint32_t mxcsr = __builtin_ia32_stmxcsr();
+    if ((mxcsr & ~sticky) != default_mxcsr) {
+      __builtin_ia32_ldmxcsr(default_mxcsr | (mxcsr & sticky));
+    }
   }
   std::uint16_t x87 = 0;
   asm volatile("fnstcw %0" : "=m"(x87));
