@@ -44,6 +44,17 @@ class run_queue {
     head_.store(head + 1, std::memory_order_relaxed);
     return r;
   }
+  /// Locked. The youngest of the ring, or null.
+  fiber_record* youngest_locked() const noexcept {
+    const auto tail = tail_.load(std::memory_order_relaxed);
+    return tail == head_.load(std::memory_order_relaxed) ? nullptr : slots_[(tail - 1) % Capacity];
+  }
+  /// Locked, and the ring not empty.
+  fiber_record* pop_youngest_locked() noexcept {
+    const auto tail = tail_.load(std::memory_order_relaxed) - 1;
+    tail_.store(tail, std::memory_order_relaxed);
+    return slots_[tail % Capacity];
+  }
   /// Locked. Puts `r` into the slot of the one woken last; returns whom it displaces.
   fiber_record* exchange_next_locked(fiber_record* r) noexcept {
     fiber_record* old = next_.load(std::memory_order_relaxed);
@@ -87,8 +98,14 @@ class run_queue<Capacity>::thief {
     from_.lock_.unlock_foreign();
     return got;
   }
-  /// Halts the owner at its next switch, for good. False if it could not be had now.
-  bool halt() noexcept { return from_.lock_.try_lock_foreign(); }
+  /// Calls `act` with the queue locked. False if it could not be had now.
+  template <class Act>
+  bool with_lock(Act act) noexcept {
+    if (!from_.lock_.try_lock_foreign()) return false;
+    act();
+    from_.lock_.unlock_foreign();
+    return true;
+  }
 
  private:
   run_queue& from_;

@@ -5,6 +5,7 @@
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/stop.hpp>
 
 #include <algorithm>
 #include <mutex>
@@ -12,39 +13,6 @@
 #include <system_error>
 
 namespace heddle::detail {
-
-void injector::push(fiber_record* first, fiber_record* last, std::uint32_t count) noexcept {
-  last->next = nullptr;
-  first->next_batch = nullptr;
-  first->batch_size = count;
-  const std::lock_guard hold(lock_);
-  (last_ == nullptr ? first_ : last_->next_batch) = first;
-  last_ = first;
-  size_.store(size() + count, std::memory_order_relaxed);
-}
-
-fiber_record* injector::pop_batch_locked() noexcept {
-  fiber_record* batch = first_;
-  first_ = batch->next_batch;
-  if (first_ == nullptr) last_ = nullptr;
-  size_.store(size() - batch->batch_size, std::memory_order_relaxed);
-  return batch;
-}
-
-fiber_record* injector::pop(std::uint32_t wanted, std::uint32_t& got) noexcept {
-  const std::lock_guard hold(lock_);
-  got = 0;
-  if (first_ == nullptr) return nullptr;
-  fiber_record* const first = pop_batch_locked();
-  got = first->batch_size;
-  if (got > 1) return first;
-  for (fiber_record* last = first; got < wanted && first_ != nullptr && first_->batch_size == 1;
-       ++got) {
-    last->next = pop_batch_locked();
-    last = last->next;
-  }
-  return first;
-}
 
 namespace {
 
@@ -89,6 +57,7 @@ runtime_state::runtime_state(const options& wanted)
 
 void runtime_state::publish(std::unique_ptr<worker> made) noexcept {
   const unsigned index = made->index;
+  tsan_release(made.get());
   owned_.push_back(std::move(made));  // reserved: does not throw
   // (rs.2) release: the worker is made; pairs with (rs.1).
   workers_[index].store(owned_.back().get(), std::memory_order_release);
@@ -120,6 +89,8 @@ runtime_state::~runtime_state() {
   heavy_fence();
   cancel_all(cancel_reason::shutdown);
   wait_until_empty();
+  // (rs.6) acquire: whoever woke the last fibers has left; pairs with (rs.5).
+  for (backoff wakers; foreign_wakers_.load(std::memory_order_acquire) != 0;) wakers.pause();
   blocking.stop();
   delist(*this);
   join_workers();
@@ -222,7 +193,8 @@ void runtime_state::start(fiber_record* r) noexcept {
   // The destructor sets `stopping`, passes a heavy fence, and looks for live fibers.
   light_fence();
   if (stopping.load(std::memory_order_relaxed)) [[unlikely]] {
-    cancel_fiber(*r, cancel_reason::shutdown);
+    // Also if it says that somebody was first: he may have meant the block's last fiber.
+    if (!cancel_fiber(*r, cancel_reason::shutdown)) request_stop(*r);
   }
   schedule(r, place::back);
 }
@@ -230,24 +202,29 @@ void runtime_state::start(fiber_record* r) noexcept {
 void runtime_state::schedule(fiber_record* r, place where) noexcept {
   tsan_release(r);
   worker* w = current_worker();
-  if (r->pins != 0) [[unlikely]] {
-    worker_at(r->pinned_to)->deliver_pinned(r);
-  } else if (w != nullptr && &w->rt == this) [[likely]] {
+  const bool own = w != nullptr && &w->rt == this;
+  if (own && r->pins == 0) [[likely]] {
     w->count_wake();
     w->schedule(r, where);
+    return;
+  }
+  if (!own) foreign_wakers_.fetch_add(1, std::memory_order_relaxed);
+  if (r->pins != 0) {
+    worker_at(r->pinned_to)->deliver_pinned(r);
   } else {
     injected.push(r);
     light_fence();
     if (idle.should_wake()) wake_one();
   }
+  // (rs.5) release: this thread is through with the runtime; pairs with (rs.6).
+  if (!own) foreign_wakers_.fetch_sub(1, std::memory_order_release);
 }
 
 void runtime_state::free_record(fiber_record* r) noexcept {
-  if (r->extras != nullptr) {
-    fiber_extras* extras;
+  if (fiber_extras* extras = r->extras.load(std::memory_order_relaxed)) {
     {
       const std::lock_guard hold(r->lock);
-      extras = std::exchange(r->extras, nullptr);
+      r->extras.store(nullptr, std::memory_order_relaxed);
       r->id.store(0, std::memory_order_relaxed);
     }
     delete extras;

@@ -16,6 +16,7 @@
 #include <heddle/sched/blocking_pool.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/idle.hpp>
+#include <heddle/sched/injector.hpp>
 #include <heddle/sched/options.hpp>
 #include <heddle/sched/stats.hpp>
 #include <heddle/sched/watchdog.hpp>
@@ -31,26 +32,6 @@ class runtime;
 }
 
 namespace heddle::detail {
-
-/// Runnable fibers from outside, and what overflows the rings: a queue of batches, each a chain of
-/// fibers linked by `next`. First in, first out. A batch goes in and out as one, so that nobody
-/// follows links through cold memory while the lock is held.
-class injector {
- public:
-  void push(fiber_record* r) noexcept { push(r, r, 1); }
-  void push(fiber_record* first, fiber_record* last, std::uint32_t count) noexcept;
-  /// Takes a batch, or up to `wanted` single ones in a row; writes their number to `got`.
-  fiber_record* pop(std::uint32_t wanted, std::uint32_t& got) noexcept;
-  std::uint32_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
-
- private:
-  fiber_record* pop_batch_locked() noexcept;
-
-  spin_lock lock_;
-  fiber_record* first_ = nullptr;  // guarded by lock_
-  fiber_record* last_ = nullptr;   // guarded by lock_
-  atomic<std::uint32_t> size_{0};  // in fibers; written under lock_
-};
 
 class runtime_state {
  public:
@@ -81,7 +62,9 @@ class runtime_state {
 
   worker* worker_at(unsigned i) const noexcept {
     // (rs.1) acquire: sees the worker that was made; pairs with (rs.2).
-    return workers_[i].load(std::memory_order_acquire);
+    worker* w = workers_[i].load(std::memory_order_acquire);
+    tsan_acquire(w);
+    return w;
   }
   unsigned worker_count() const noexcept {
     // (rs.4) acquire: sees the workers below it; pairs with (rs.3).
@@ -130,6 +113,9 @@ class runtime_state {
   fiber_record* starved_last_ = nullptr;   // the same
   atomic<std::uint64_t> foreign_spawned_{0};
   atomic<std::uint64_t> foreign_finished_{0};
+  // Threads of elsewhere that are making a fiber of this runtime ready: the fiber may end, and all
+  // be over, before they have left.
+  atomic<std::uint32_t> foreign_wakers_{0};
   atomic<std::uint32_t> ended_word_{0};  // futex: changes when a fiber ends while stopping
   spin_lock foreign_lock_;
   std::uint64_t foreign_id_ = 0, foreign_id_end_ = 0;  // guarded by foreign_lock_

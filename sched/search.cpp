@@ -48,12 +48,20 @@ fiber_record* worker::find_work() noexcept {
   refuse_after_fork();
   for (;;) {
     if (rt.stop_workers.load(std::memory_order_relaxed)) return nullptr;
+    if (rt.halted.load(std::memory_order_relaxed)) stand_still();
     if (spare && superfluous()) retire();
     if (timers.earliest() != no_deadline) fire_timers(timers);
     if (fiber_record* r = take_waiting()) return r;
     in_fibers.store(false, std::memory_order_relaxed);
     if (fiber_record* r = search()) return r;
   }
+}
+
+// The process exits: nothing of a fiber's runs here any more.
+void worker::stand_still() noexcept {
+  // (wk.6) release: what its fibers did is seen by who exits; pairs with (pr.1).
+  in_fibers.store(false, std::memory_order_release);
+  for (;;) futex_wait(token_, token_.load(std::memory_order_relaxed));
 }
 
 // From this worker's own sources and the injector; each gets its turn, pinned fibers every other
@@ -82,9 +90,12 @@ fiber_record* worker::take_pinned() noexcept {
 fiber_record* worker::take_injected() noexcept {
   const std::uint32_t waiting = rt.injected.size();
   if (waiting == 0) return nullptr;
-  // A share of them, so that others get theirs without stealing it back.
+  // A share of them, so that others get theirs without stealing it back. What overflowed from a
+  // ring comes back as a whole only where there is nothing else to do: it would push out what is
+  // there.
   std::uint32_t got = 0;
-  fiber_record* first = rt.injected.pop(std::min(waiting / rt.base_workers + 1, inject_batch), got);
+  fiber_record* first =
+      rt.injected.pop(std::min(waiting / rt.base_workers + 1, inject_batch), queue.empty(), got);
   if (got <= 1) return first;
   fiber_record* rest = first->next;
   queue.lock();

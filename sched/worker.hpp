@@ -58,7 +58,7 @@ class alignas(cache_line) worker {
   void yield() noexcept;
   void park(commit then) noexcept;
   void schedule(fiber_record* r, place where) noexcept;
-  /// The next switch goes to the home stack, whoever is runnable.
+  /// In a forked child: the next switch goes to the home stack, whoever is runnable.
   void go_home_next() noexcept { budget_ = 1; }
   fiber_record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
   fiber_record* take_record();  // std::system_error
@@ -76,6 +76,15 @@ class alignas(cache_line) worker {
   /// Hands over a fiber that must run here (no_migrate).
   void deliver_pinned(fiber_record* r) noexcept;
   void wake() noexcept;
+  /// The process exits: it goes home at its next switch, and stands still there. False if it is in
+  /// the middle of a switch.
+  bool halt() noexcept;
+  /// What this thread's own stack refers to is no leak.
+  void keep_home() const noexcept {
+#if defined(HEDDLE_ASAN)
+    lsan_keep(home_.stack_bottom, home_.stack_bytes);
+#endif
+  }
   bool has_work() const noexcept {
     return !queue.empty() || inbox_size_.load(std::memory_order_relaxed) > 0;
   }
@@ -93,7 +102,8 @@ class alignas(cache_line) worker {
   worker* next_sleeper = nullptr;  // guarded by the idle set's lock
 
   // Written by this worker, read by the watchdog, by thieves and by stats.
-  atomic<std::uint64_t> turns{0};  // times a fiber was picked
+  atomic<std::uint64_t> turns{0};        // times a fiber was picked
+  atomic<std::uint64_t> idle_yields{0};  // times one would have let others run, but none was there
   atomic<std::uint64_t> spawned{0}, finished{0}, parks{0}, wakes{0}, steals{0};
   atomic<std::uint32_t> stack_count{0};  // free stacks at hand, in stacks_
   atomic<bool> in_fibers{false};
@@ -126,6 +136,7 @@ class alignas(cache_line) worker {
   // search.cpp: the home stack
   void run() noexcept;
   fiber_record* find_work() noexcept;
+  [[noreturn]] void stand_still() noexcept;
   fiber_record* search() noexcept;
   fiber_record* take_waiting() noexcept;
   fiber_record* take_pinned() noexcept;
@@ -143,10 +154,10 @@ class alignas(cache_line) worker {
   context* left_ = nullptr;  // who has just left, until the one who arrives saved its stack pointer
   commit commit_;
   thread_words words_;
-  int budget_ = switch_budget;
-  int streak_ = 0;             // how often in a row the slot of the one woken last was taken
-  bool pinned_last_ = false;   // the last fiber that the home stack took was a pinned one
-  std::uint32_t unwoken_ = 0;  // wakes held back since the last one (see wake_somebody)
+  int budget_ = switch_budget;  // guarded by queue's lock
+  int streak_ = 0;              // how often in a row the slot of the one woken last was taken
+  bool pinned_last_ = false;    // the last fiber that the home stack took was a pinned one
+  std::uint32_t unwoken_ = 0;   // wakes held back since the last one (see wake_somebody)
   record_chain free_records_;
   stack* stacks_[stack_cache];
   std::uint64_t id_next_ = 0, id_end_ = 0;

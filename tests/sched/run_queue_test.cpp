@@ -134,15 +134,30 @@ TEST_F(RunQueue, LosesNothingWhileItsOwnerSwitches) {
   on_threads(1, [&](int) { EXPECT_EQ(run_queue<8>::thief(q).steal(loot, 8, true), 4u); });
 }
 
-TEST_F(RunQueue, StandsStillForWhoeverHaltsIt) {
+TEST_F(RunQueue, IsLockedByAnotherForAnAct) {
   run_queue<2> q;
   EXPECT_TRUE(push(q, 0));
   on_threads(1, [&](int) {
-    EXPECT_TRUE(run_queue<2>::thief(q).halt());
-    fiber_record* loot[2];
-    EXPECT_EQ(run_queue<2>::thief(q).steal(loot, 2, true), 0u);
-    EXPECT_FALSE(run_queue<2>::thief(q).halt());
+    EXPECT_TRUE(run_queue<2>::thief(q).with_lock([&] {
+      fiber_record* loot[2];
+      EXPECT_EQ(run_queue<2>::thief(q).steal(loot, 2, true), 0u);
+      EXPECT_FALSE(run_queue<2>::thief(q).with_lock([] { FAIL() << "two are inside"; }));
+    }));
   });
+}
+
+TEST_F(RunQueue, GivesTheYoungestOrTheOldest) {
+  run_queue<4> q;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(push(q, i));
+  q.lock();
+  fiber_record* const youngest = q.youngest_locked();
+  EXPECT_EQ(q.pop_youngest_locked(), youngest);
+  EXPECT_EQ(q.size(), 2u);
+  fiber_record* oldest = q.pop_locked();
+  EXPECT_NE(oldest, q.youngest_locked());
+  EXPECT_NE(q.pop_youngest_locked(), nullptr);
+  EXPECT_EQ(q.youngest_locked(), nullptr);
+  q.unlock();
 }
 
 /// An owner that pushes and pops, and thieves; each fiber comes out exactly once for each time it

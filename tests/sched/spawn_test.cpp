@@ -2,6 +2,7 @@
 // spawn: what becomes of a callable that is started as a fiber.
 #include "world.hpp"
 
+#include <heddle/base/chaos.hpp>
 #include <heddle/heddle.hpp>
 
 #include <array>
@@ -240,6 +241,27 @@ HEDDLE_TEST(Spawn, InvokesAsStdInvokeDoes) {
   EXPECT_EQ(rt.run([n = 0]() mutable { return ++n; }), 1);
   int array[3] = {1, 2, 3};
   EXPECT_EQ(rt.run([](int* p) { return p[2]; }, array), 3);
+}
+
+/// A tree of fibers that wait for their children; `most` comes to be how many waited at once.
+void grow(int depth, std::atomic<int>& now, std::atomic<int>& most) {
+  if (depth == 0) return;
+  const int mine = now.fetch_add(1, std::memory_order_relaxed) + 1;
+  for (int seen = most.load(); seen < mine && !most.compare_exchange_weak(seen, mine);) {
+  }
+  heddle::wait_group children;
+  for (int i = 0; i < 10; ++i) children.go([&, depth] { grow(depth - 1, now, most); });
+  children.wait();
+  now.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// What started last runs first, else all inner nodes would stand on stacks of their own at once.
+HEDDLE_TEST(Spawn, ATreeIsWalkedDepthFirst) {
+  std::atomic<int> now{0}, most{0};
+  grow(5, now, most);  // 11,111 inner nodes
+  if (!heddle::detail::chaos(1)) {
+    EXPECT_LT(most.load(), 2'000);
+  }
 }
 
 }  // namespace
