@@ -54,7 +54,9 @@ bool request_stop(fiber_record& r) noexcept {
     const std::lock_guard hold(r.lock);
     first = !r.stop_requested.load(std::memory_order_relaxed);
     r.stop_requested.store(true, std::memory_order_relaxed);
-    if (r.extras != nullptr) source = r.extras->stop;
+    if (const fiber_extras* extras = r.extras.load(std::memory_order_relaxed)) {
+      source = extras->stop;
+    }
   }
   // Runs the callbacks: no lock is held.
   return source.stop_possible() ? source.request_stop() : first;

@@ -66,23 +66,36 @@ inline constexpr bool is_heddles =
 /// Longest sleep on behalf of a clock that is not steady, before it is asked again.
 inline constexpr std::chrono::milliseconds foreign_clock_slice{50};
 
+/// `at - now`, rounded up and cut to ten years each way: what is farther off may have no difference
+/// that its type could hold, not even a comparison.
+inline constexpr std::chrono::nanoseconds ten_years = std::chrono::hours(24 * 3652);
+template <class Clock, class D1, class D2>
+std::chrono::nanoseconds left_until(const std::chrono::time_point<Clock, D1>& at,
+                                    const std::chrono::time_point<Clock, D2>& now) {
+  using seconds = std::chrono::duration<double>;
+  const seconds apart = seconds(at.time_since_epoch()) - seconds(now.time_since_epoch());
+  if (apart >= ten_years) return ten_years;
+  if (apart <= -ten_years) return -ten_years;
+  return std::chrono::ceil<std::chrono::nanoseconds>(at - now);
+}
+
 /// Calls `attempt(deadline_ns)` until it returns true or `at` has passed on its own clock; returns
 /// whether an attempt succeeded. A time in the past attempts once.
 template <class Clock, class Duration, class Attempt>
 bool attempt_until(const std::chrono::time_point<Clock, Duration>& at, Attempt&& attempt) {
   if constexpr (is_heddles<Clock>) {
-    const auto now = clock::now().time_since_epoch();
-    // Compared first: what lies far in the past has no difference to now.
-    return attempt(at.time_since_epoch() <= now ? 0 : deadline_after(at.time_since_epoch() - now));
+    const std::chrono::time_point<Clock, clock::duration> now(clock::now().time_since_epoch());
+    const auto left = left_until(at, now);
+    return attempt(left >= ten_years ? no_deadline : deadline_after(left));
   } else {
     // The clock is the user's: it may jump, or run at its own pace.
     for (;;) {
-      const auto now = Clock::now();
-      if (at <= now) return attempt(0);
-      const auto left = at - now;
+      const auto left = left_until(at, Clock::now());
+      if (left.count() <= 0) return attempt(0);
       const bool last = left <= foreign_clock_slice;
-      if (attempt(last ? deadline_after(left) : deadline_after(foreign_clock_slice))) return true;
-      if (last && Clock::now() >= at) return false;
+      if (attempt(deadline_after(last ? left : std::chrono::nanoseconds(foreign_clock_slice))))
+        return true;
+      if (last && left_until(at, Clock::now()).count() <= 0) return false;
     }
   }
 }

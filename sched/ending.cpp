@@ -14,13 +14,10 @@
 namespace heddle::detail {
 
 void destroy_locals(fiber_record& self) noexcept {
-  // extras is read without the lock: only others' first use of a name or a stop source could make
-  // them meanwhile, and those have no locals.
-  fiber_extras* extras = nullptr;
-  {
-    const std::lock_guard hold(self.lock);
-    extras = self.extras;
-  }
+  // Without the lock: only others' first use of a name or a stop source could make them meanwhile,
+  // and those have no locals.
+  // (fr.2) acquire: sees what was made; pairs with (fr.1).
+  fiber_extras* extras = self.extras.load(std::memory_order_acquire);
   if (extras == nullptr) return;
   // A destructor may use another local, even make one anew.
   while (!extras->locals.empty()) {

@@ -25,7 +25,7 @@ struct thread_locals {
   worker* w = current_worker();
   if (w != nullptr && w->current() != nullptr) {
     fiber_record& self = *w->current();
-    if (!make && self.extras == nullptr) return nullptr;
+    if (!make && self.extras.load(std::memory_order_relaxed) == nullptr) return nullptr;
     return &extras_of(self).locals;
   }
   // thread_local: the values of a plain thread.

@@ -26,7 +26,8 @@ void report_if_overflow(const std::byte* at) noexcept {
   const stack& s = *r->bound_stack;
   const std::byte* guard_bottom = s.bottom - s.of->guard_bytes();
   if (!s.guarded || at < guard_bottom || at >= s.bottom) return;
-  const char* name = r->extras != nullptr ? r->extras->name.c_str() : "";
+  const fiber_extras* extras = r->extras.load(std::memory_order_relaxed);
+  const char* name = extras != nullptr ? extras->name.c_str() : "";
   complain(
       "stack overflow in fiber %llu%s%s%s: its stack of %zu KiB is full (the fault was at %p, in "
       "the guard below it). Give it more by fiber_options::stack_size, options::stack_size or "

@@ -20,6 +20,7 @@ constinit spin_lock runtimes_lock;
 constinit runtime_state* runtimes = nullptr;  // guarded by runtimes_lock; linked by next_runtime
 constinit runtime_state* halted_at_exit = nullptr;
 constinit atomic<bool> forked{false};
+constinit atomic<bool> exiting{false};
 
 void describe_current(char* out, std::size_t size) noexcept {
   worker* w = current_worker();
@@ -35,15 +36,38 @@ void describe_current(char* out, std::size_t size) noexcept {
   }
 }
 
+// Each worker goes to its home stack at its next switch, so that whoever parks has opened the lock
+// of what it waits for, and stands still there.
 void halt() noexcept {
   constexpr std::int64_t patience_ns = 100'000'000;
   const std::int64_t until = real_now_ns() + patience_ns;
+  exiting.store(true, std::memory_order_relaxed);
   halted_at_exit->halting();
   for (unsigned i = 0, count = halted_at_exit->worker_count(); i < count; ++i) {
     worker* w = halted_at_exit->worker_at(i);
     if (w == current_worker()) continue;
     backoff wait;
-    while (!decltype(w->queue)::thief(w->queue).halt() && real_now_ns() < until) wait.pause();
+    while (!w->halt() && real_now_ns() < until) wait.pause();
+    // (pr.1) acquire: nothing of a fiber's runs there any more; pairs with (wk.6).
+    while (w->in_fibers.load(std::memory_order_acquire) && real_now_ns() < until) wait.pause();
+  }
+}
+
+// LeakSanitizer knows the stacks on which threads stand, not those of fibers that wait, or of the
+// threads that run others.
+[[maybe_unused]] void keep_what_fibers_refer_to() noexcept {
+  const std::lock_guard hold(runtimes_lock);
+  for (runtime_state* rt = runtimes; rt != nullptr; rt = rt->next_runtime) {
+    for (unsigned i = 0, count = rt->worker_count(); i < count; ++i) rt->worker_at(i)->keep_home();
+    rt->records.for_each([](fiber_record& r) {
+      if (r.phase.load(std::memory_order_relaxed) != fiber_phase::live) return;
+      lsan_keep(&r, sizeof r);
+      if (r.bound_stack == nullptr) return;
+      const auto* from = static_cast<const std::byte*>(r.sp);
+      const stack& s = *r.bound_stack;
+      if (from < s.bottom || from >= s.top) from = s.bottom;
+      lsan_keep(from, static_cast<std::size_t>(s.top - from));
+    });
   }
 }
 
@@ -56,10 +80,15 @@ void in_forked_child() noexcept {
 
 }  // namespace
 
+bool process_exits() noexcept { return exiting.load(std::memory_order_relaxed); }
+
 void prepare_process() noexcept {
   [[maybe_unused]] static const bool once = [] {
     describe_fiber = &describe_current;
     ::pthread_atfork(nullptr, nullptr, &in_forked_child);
+#if defined(HEDDLE_ASAN)
+    std::atexit(&keep_what_fibers_refer_to);
+#endif
     return true;
   }();
 }

@@ -18,6 +18,9 @@ void delist(runtime_state& rt) noexcept;
 /// Halts the workers of `rt` when the process exits.
 void halt_at_exit(runtime_state& rt) noexcept;
 
+/// From the moment when exit() halts them.
+bool process_exits() noexcept;
+
 /// Ends the process with a message if it is the child of a fork: its workers are not there.
 void refuse_after_fork() noexcept;
 

@@ -19,7 +19,7 @@ struct runtime_stats {
   std::uint64_t long_runs = 0;       // fibers that ran too long while others waited
   std::uint64_t spare_workers = 0;   // at work now
   std::uint64_t stacks_in_use = 0;   // bound to fibers that have started
-  std::uint64_t stacks_pooled = 0;   // in the shared overflow, ready for reuse
+  std::uint64_t stacks_pooled = 0;   // free, at the workers or in the shared overflow
   std::uint64_t stack_bytes = 0;     // address space reserved for stacks
 };
 

@@ -46,7 +46,8 @@ std::string_view this_fiber::name() noexcept {
   detail::fiber_record* r = self();
   if (r == nullptr) return {};
   const std::lock_guard hold(r->lock);
-  return r->extras != nullptr ? std::string_view(r->extras->name) : std::string_view{};
+  const detail::fiber_extras* extras = r->extras.load(std::memory_order_relaxed);
+  return extras != nullptr ? std::string_view(extras->name) : std::string_view{};
 }
 
 void detail::sleep_until_ns(std::int64_t deadline_ns) {

@@ -42,7 +42,7 @@ void sleep_for(std::chrono::duration<Rep, Period> d) {
 template <class Clock, class Duration>
 void sleep_until(std::chrono::time_point<Clock, Duration> at) {
   check_cancel();
-  if (Clock::now() >= at) return;
+  if (detail::left_until(at, Clock::now()).count() <= 0) return;
   detail::attempt_until(at, [](std::int64_t deadline_ns) {
     detail::sleep_until_ns(deadline_ns);
     return false;

@@ -4,6 +4,7 @@
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/this_fiber.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <mutex>
@@ -48,6 +49,11 @@ std::uint64_t switch_stamp() noexcept {
   return w == nullptr
              ? 1
              : reinterpret_cast<std::uintptr_t>(w) << 16 ^ w->turns.load(std::memory_order_relaxed);
+}
+
+void await_leavers(const atomic<std::uint32_t>& leaving) noexcept {
+  // (wt.6) acquire: they touch the object no more; pairs with (cv.1), (wg.6).
+  while (leaving.load(std::memory_order_acquire) != 0 && !process_exits()) this_fiber::yield();
 }
 
 void cancellation_point() {

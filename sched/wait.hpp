@@ -45,6 +45,11 @@ std::uint64_t switch_stamp() noexcept;
 /// does on entry.
 void cancellation_point();
 
+/// Waits until `leaving` is zero: until those who were taken off a list without being woken, since
+/// somebody else had ended their waits, have passed by. For destructors: whoever was released may
+/// destroy the object. Ends also when the process exits, where fibers stand still.
+void await_leavers(const atomic<std::uint32_t>& leaving) noexcept;
+
 /// Opens a spin_lock as the last step of a wait's publication.
 inline commit unlocking(spin_lock& lock) noexcept {
   return {[](void* l) noexcept { static_cast<spin_lock*>(l)->unlock(); }, &lock};

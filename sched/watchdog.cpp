@@ -33,7 +33,8 @@ void watchdog::stop() noexcept {
 
 void watchdog::rouse() noexcept {
   asleep_.store(false, std::memory_order_relaxed);
-  word_.fetch_add(1, std::memory_order_relaxed);
+  // (wd.4) release: as (wd.3) says; pairs with (wd.3).
+  word_.fetch_add(1, std::memory_order_release);
   futex_wake(&word_);
 }
 
@@ -42,9 +43,11 @@ void watchdog::run() noexcept {
       std::chrono::duration_cast<std::chrono::nanoseconds>(rt_.opts.long_run).count();
   std::int64_t next_trim = real_now_ns() + trim_every_ns;
   bool stacks_to_trim = false;
-  // (wd.2) acquire: sees the order to stop; pairs with (wd.1).
-  while (!stop_.load(std::memory_order_acquire)) {
-    const auto word = word_.load(std::memory_order_relaxed);
+  for (;;) {
+    // (wd.3) acquire: who sees the word that rouse() wrote sees also why; pairs with (wd.4).
+    const auto word = word_.load(std::memory_order_acquire);
+    // (wd.2) acquire: sees the order to stop; pairs with (wd.1).
+    if (stop_.load(std::memory_order_acquire)) return;
     const std::int64_t now = real_now_ns();
     const bool running = anybody_runs();
     if (now >= next_trim) {
@@ -86,7 +89,8 @@ void watchdog::look(std::int64_t now) noexcept {
   for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i) {
     worker* w = rt_.worker_at(i);
     sample& seen = samples_[i];
-    const auto turns = w->turns.load(std::memory_order_relaxed);
+    const auto turns = w->turns.load(std::memory_order_relaxed) +
+                       w->idle_yields.load(std::memory_order_relaxed);
     if (!w->in_fibers.load(std::memory_order_relaxed) || turns != seen.turns) {
       seen = {turns, now, false};
       continue;
@@ -113,7 +117,8 @@ void watchdog::look(std::int64_t now) noexcept {
       worker& w = *rt_.worker_at(i);
       if (rt_.idle.cancel_sleep(w)) w.wake();
     }
-  } else if (stuck_workers > 0 && somebody_waits(rt_.worker_slots())) {
+  }
+  if (stuck_workers > 0 && somebody_waits(rt_.worker_slots())) {
     rt_.held_back.store(0, std::memory_order_relaxed);
     if (rt_.idle.sleeping() > 0) {
       rt_.wake_one();
@@ -129,10 +134,12 @@ void watchdog::give_away_work(worker& stuck) noexcept {
   constexpr std::uint32_t room = 64;
   fiber_record* waiting[room];
   std::uint32_t got;
+  const auto turns = stuck.turns.load(std::memory_order_relaxed);
   do {
     got = decltype(stuck.queue)::thief(stuck.queue).steal(waiting, room, true);
-    for (std::uint32_t i = 0; i < got; ++i) rt_.injected.push(waiting[i]);
-  } while (got > 0);
+    for (std::uint32_t i = 1; i < got; ++i) waiting[i - 1]->next = waiting[i];
+    if (got > 0) rt_.injected.push(waiting[0], waiting[got - 1], got);
+  } while (got > 0 && turns == stuck.turns.load(std::memory_order_relaxed));
   (void)worker::fire_timers(stuck.timers);
 }
 

@@ -44,8 +44,12 @@ class channel_core {
   bool closed_locked() const noexcept { return closed_.load(std::memory_order_relaxed); }
   bool full_locked() const noexcept { return size() == capacity_; }
   /// The first waiting party that this caller could claim, taken off the list; or null.
-  channel_waiter* claim_receiver_locked() noexcept { return claim_from(receivers_); }
-  channel_waiter* claim_sender_locked() noexcept { return claim_from(senders_); }
+  channel_waiter* claim_receiver_locked() noexcept {
+    return receivers_.empty() ? nullptr : claim_from(receivers_);
+  }
+  channel_waiter* claim_sender_locked() noexcept {
+    return senders_.empty() ? nullptr : claim_from(senders_);
+  }
   std::size_t push_index_locked() noexcept {
     const std::size_t at = tail_;
     tail_ = at + 1 == capacity_ ? 0 : at + 1;

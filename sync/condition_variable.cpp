@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // condition_variable: waiting and notifying.
 #include <heddle/base/assert.hpp>
-#include <heddle/sched/this_fiber.hpp>
 #include <heddle/sync/condition_variable.hpp>
 
 namespace heddle {
@@ -10,13 +9,7 @@ condition_variable::~condition_variable() {
   HEDDLE_DCHECK(count_.load(std::memory_order_relaxed) == 0,
                 "condition_variable %p is destroyed while it is waited on",
                 static_cast<void*>(this));
-  for (;;) {
-    {
-      const std::lock_guard hold(lock_);
-      if (leaving_ == 0) return;
-    }
-    this_fiber::yield();
-  }
+  detail::await_leavers(leaving_);
 }
 
 void condition_variable::wait(std::unique_lock<mutex>& lock) {
@@ -49,15 +42,17 @@ bool condition_variable::wait_until_ns(std::unique_lock<mutex>& lock, std::int64
     lock.mutex()->lock();
     return true;
   }
+  bool still_here;
   {
     const std::lock_guard hold(lock_);
-    if (me.linked()) {
+    still_here = me.linked();
+    if (still_here) {
       me.unlink();
       count_.store(count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    } else {
-      --leaving_;
     }
   }
+  // (cv.1) release: the last that it does here; pairs with (wt.6).
+  if (!still_here) leaving_.fetch_sub(1, std::memory_order_release);
   lock.mutex()->lock();
   if (winner == detail::case_cancelled) detail::throw_cancelled();
   return false;
@@ -75,7 +70,7 @@ void condition_variable::notify_one() noexcept {
         who = candidate;
         break;
       }
-      ++leaving_;
+      leaving_.fetch_add(1, std::memory_order_relaxed);
     }
   }
   if (who != nullptr) detail::ready(*who);
@@ -87,7 +82,11 @@ void condition_variable::notify_all() noexcept {
   {
     const std::lock_guard hold(lock_);
     while (detail::waiter* w = waiters_.pop_front()) {
-      w->try_claim() ? woken.push(*w) : static_cast<void>(++leaving_);
+      if (w->try_claim()) {
+        woken.push(*w);
+      } else {
+        leaving_.fetch_add(1, std::memory_order_relaxed);
+      }
     }
     count_.store(0, std::memory_order_relaxed);
   }

@@ -54,7 +54,8 @@ class condition_variable {
       notified = wait_until_ns(lock, deadline_ns);
       return true;  // one slice: between two nobody waits, and a notification would be lost
     });
-    if constexpr (!detail::is_heddles<Clock>) notified = notified || Clock::now() < at;
+    if constexpr (!detail::is_heddles<Clock>)
+      notified = notified || detail::left_until(at, Clock::now()).count() > 0;
     return notified ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
   template <class Clock, class Duration, class Predicate>
@@ -89,7 +90,7 @@ class condition_variable {
 
   detail::spin_lock lock_;
   detail::intrusive_list<detail::waiter> waiters_;  // guarded by lock_
-  std::uint32_t leaving_ = 0;                       // guarded by lock_
+  detail::atomic<std::uint32_t> leaving_{0};        // goes up under lock_
   detail::atomic<std::uint32_t> count_{0};          // written under lock_, read by notify
 };
 

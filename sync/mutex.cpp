@@ -26,6 +26,8 @@ struct mutex_waiter {
 namespace {
 // Spinning helps only while the owner runs on another processor, and its critical section is short.
 constexpr int spins = 16;
+// How often in a row those who wait are left to one who was woken, but has not come yet.
+constexpr std::uint32_t pass_over_at_most = 256;
 }  // namespace
 
 // One attempt to lock, which clears `clear` with it.
@@ -123,7 +125,8 @@ void mutex::unlock_slow() noexcept {
   for (;;) {
     // Nobody is to be woken: not under lock_, since one who was woken before may get the mutex from
     // here, let it go and destroy it, before this one had opened lock_.
-    while ((now & queued) == 0 || ((now & (woken | hand_off)) == woken && !switched)) {
+    while ((now & queued) == 0 || ((now & (woken | hand_off)) == woken && !switched &&
+                                   ++passed_over_ % pass_over_at_most != 0)) {
       // (mx.6) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
       if (state_.compare_exchange_weak(now, now & ~locked, std::memory_order_release,
                                        std::memory_order_relaxed)) {
@@ -135,18 +138,17 @@ void mutex::unlock_slow() noexcept {
     if ((now & queued) != 0) break;
     lock_.unlock();  // the last one queued gave up meanwhile
   }
-  const bool hand_over = switched || (now & hand_off) != 0;
+  // If the one who was woken cannot run (pinned to a busy worker), the next one can, perhaps.
+  const bool hand_over = switched || (now & (hand_off | woken)) != 0;
   detail::agent* next = nullptr;
-  if (hand_over || (now & woken) == 0) {
-    while (detail::mutex_waiter* w = first_) {
-      unlink_locked(*w);
-      detail::agent* who = w->who;
-      // A waiter that its token has claimed goes by itself.
-      if (w->claim && !who->claim.try_claim(w->claim, 0)) continue;
-      next = who;
-      w->owns = hand_over;
-      break;
-    }
+  while (detail::mutex_waiter* w = first_) {
+    unlink_locked(*w);
+    detail::agent* who = w->who;
+    // A waiter that its token has claimed goes by itself.
+    if (w->claim && !who->claim.try_claim(w->claim, 0)) continue;
+    next = who;
+    w->owns = hand_over;
+    break;
   }
   std::uint32_t to;
   do {

@@ -137,6 +137,7 @@ class mutex {
   detail::spin_lock lock_;
   detail::mutex_waiter* first_ = nullptr;  // guarded by lock_
   detail::mutex_waiter* last_ = nullptr;   // guarded by lock_
+  std::uint32_t passed_over_ = 0;  // the owner's: unlocks that woke nobody, though somebody waited
   // When its owner got it (detail::switch_stamp), written by the owner; 0, written by the first who
   // waits: not known.
   detail::atomic<std::uint64_t> owners_stamp_{0};

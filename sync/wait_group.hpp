@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait_group: waiting until a number of things are done.
-//   The state word: the count in the upper bits; bit 0 is set while waiters are linked (I1), and
-//   changes under lock_. While it is set, the count goes down under lock_ only, so that a waiter
-//   who sees zero, and destroys the group, cannot do so under somebody's hands. Lock order: lock_,
-//   then nothing.
+//   The state word: the count in the upper bits; bit 0 is set while waiters are linked (I1). While
+//   it is set, the count comes to zero under lock_ only; whoever brings it there opens lock_, then
+//   clears the bit, then wakes. A waiter that comes meanwhile returns when the bit is gone, so that
+//   it may destroy the group. leaving_ counts those who were cancelled when the count came to zero,
+//   and have yet to pass by: the destructor waits for them. Lock order: lock_, then nothing.
 #pragma once
 
 #include <heddle/base/spin_lock.hpp>
@@ -42,12 +43,13 @@ class wait_group {
   static constexpr std::int64_t waiters = 1;
   static constexpr std::int64_t one = 2;
 
-  bool add_slow(std::int64_t n) noexcept;
+  bool release_waiters(std::ptrdiff_t n) noexcept;
   std::int64_t sum(std::int64_t state, std::int64_t n) const noexcept;
 
   detail::atomic<std::int64_t> state_{0};
   detail::spin_lock lock_;
   detail::intrusive_list<detail::waiter> waiting_;  // guarded by lock_
+  detail::atomic<std::uint32_t> leaving_{0};        // goes up under lock_
 };
 
 namespace detail {

@@ -65,7 +65,6 @@ HEDDLE_TEST(ThisFiber, LetsEveryOtherRunByYieldingOften) {
   // More fibers than a ring holds; none is forgotten.
   constexpr int count = 1000;
   std::vector<int> turns(count);
-  std::atomic<bool> over{false};
   heddle::wait_group all;
   for (int i = 0; i < count; ++i) {
     all.go([&, i] {

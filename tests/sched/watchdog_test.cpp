@@ -139,9 +139,31 @@ HEDDLE_TEST(Watchdog, LeavesAFiberAloneThatKeepsNobodyWaiting) {
   EXPECT_EQ(rt.stats().spare_workers, 0u);
 }
 
+// Workers that always have fibers of their own never steal; nor does a spare that has some.
+HEDDLE_TEST(Watchdog, GivesAwayWhatWaitsBehindAStuckFiberThoughAllOthersAreBusy) {
+  std::atomic<bool> over{false};
+  std::vector<fiber> busy;
+  for (unsigned i = 0; i < 4 * rt.workers(); ++i) {
+    busy.emplace_back([&] {
+      while (!over.load(std::memory_order_relaxed)) this_fiber::yield();
+    });
+  }
+  for (int round = 0; round < 5; ++round) {
+    std::atomic<int> ran{0};
+    fiber stuck([&] {
+      std::vector<fiber> behind;
+      for (int i = 0; i < 3; ++i) behind.emplace_back([&] { ++ran; });
+      const auto give_up = std::chrono::steady_clock::now() + 20s * heddle_test::slowness();
+      while (ran.load() < 3 && std::chrono::steady_clock::now() < give_up) {
+      }
+      EXPECT_EQ(ran.load(), 3);
+    });
+  }
+  over = true;
+}
+
 HEDDLE_TEST(Watchdog, LetsFibersOnASpareMigrateBack) {
   // Fibers pass through spares that come and go, thousands of times, and none is lost.
-  std::atomic<bool> over{false};
   std::atomic<int> done{0};
   std::vector<fiber> walkers;
   for (int i = 0; i < 50; ++i) {

@@ -323,7 +323,7 @@ struct telling_clock {
   using rep = duration::rep;
   using period = duration::period;
   using time_point = std::chrono::time_point<telling_clock>;
-  static constexpr bool is_steady = false;
+  [[maybe_unused]] static constexpr bool is_steady = false;
   static inline place<heddle_test::heddle_kit>* at = nullptr;
   static inline int asked = 0;
   static time_point now() {

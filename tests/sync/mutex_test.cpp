@@ -277,6 +277,32 @@ HEDDLE_CREW_TEST(Mutex, OneWhoRelocksAtOnceStarvesNobody) {
   all.join();
 }
 
+// Whoever waits gets the mutex from an owner that switched while it held it: all get on alike. On
+// one worker, or an owner might be done before the system has let the others come to wait.
+TEST(Mutex, AnOwnerThatYieldedHandsItOverInTurn) {
+  constexpr int times = 200;
+  std::array<int, 4> turns{}, at_the_first_end{};
+  heddle::run({.workers = 1}, [&] {
+    heddle::mutex m;
+    bool ended = false;
+    std::atomic<int> started{0};
+    heddle::wait_group all;
+    for (auto& mine : turns) {
+      all.go([&] {
+        ++started;
+        while (started.load() < 4) heddle::this_fiber::yield();
+        for (int i = 0; i < times; ++i) {
+          const std::lock_guard hold(m);
+          heddle::this_fiber::yield();
+          if (++mine == times && !std::exchange(ended, true)) at_the_first_end = turns;
+        }
+      });
+    }
+    all.wait();
+  });
+  for (const int there : at_the_first_end) EXPECT_GT(there, times / 4);
+}
+
 HEDDLE_CREW_TEST(Mutex, OneWhoRelocksAndYieldsInsideStarvesNobody) {
   heddle::mutex m;
   std::atomic<bool> over{false};

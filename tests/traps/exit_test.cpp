@@ -100,4 +100,41 @@ TEST(Exit, YieldingFibersStandStillWhileStaticsAreDestroyed) {
       testing::ExitedWithCode(12), nothing_said);
 }
 
+// The destructor of what is static uses a channel on which the fibers were busy when they were
+// halted: nobody stands still with its lock.
+struct uses_a_channel_at_exit {
+  heddle::channel<int>* c;
+  ~uses_a_channel_at_exit() {
+    while (c->try_receive()) {
+    }
+    while (c->try_send(1) == heddle::channel_status::ok) {
+    }
+    c->close();
+  }
+};
+
+TEST(Exit, WhatIsStaticMayUseWhatFibersWereBusyWith) {
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EXIT(
+        {
+          static heddle::channel<int> c(2);
+          static const uses_a_channel_at_exit last{&c};
+          heddle::runtime& rt = heddle::runtime::default_runtime();
+          std::atomic<int> turns{0};
+          for (int n = 0; n < 4; ++n) {
+            rt.go([&] {
+              while (c.send(1)) turns.fetch_add(1, std::memory_order_relaxed);
+            });
+            rt.go([&] {
+              while (c.receive()) turns.fetch_add(1, std::memory_order_relaxed);
+            });
+          }
+          while (turns.load(std::memory_order_relaxed) < 1'000) std::this_thread::yield();
+          end_within_a_second();
+          std::exit(13);
+        },
+        testing::ExitedWithCode(13), nothing_said);
+  }
+}
+
 }  // namespace

@@ -111,7 +111,10 @@ void use_everything(std::uint64_t n) {
     };
     for (int i = 0; i < 3; ++i) {
       child([] { heddle::this_fiber::yield(); });
-      child([large = std::array<char, 300>{}] { heddle::this_fiber::yield(); });
+      child([large = std::array<char, 300>{}] {
+        static_cast<void>(large);
+        heddle::this_fiber::yield();
+      });
       child([] { refusable([] { heddle::this_fiber::set_name("a name that is not short"); }); });
       child([] {
         const std::stop_token token = heddle::this_fiber::get_stop_token();
