@@ -89,8 +89,8 @@ void watchdog::look(std::int64_t now) noexcept {
   for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i) {
     worker* w = rt_.worker_at(i);
     sample& seen = samples_[i];
-    const auto turns = w->turns.load(std::memory_order_relaxed) +
-                       w->idle_yields.load(std::memory_order_relaxed);
+    const auto turns =
+        w->turns.load(std::memory_order_relaxed) + w->idle_yields.load(std::memory_order_relaxed);
     if (!w->in_fibers.load(std::memory_order_relaxed) || turns != seen.turns) {
       seen = {turns, now, false};
       continue;
