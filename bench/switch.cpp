@@ -54,7 +54,7 @@ void heddle_yield(benchmark::State& state, bool float_first) {
   if (!has_cores(state, workers)) return;
   heddle_world world(workers);
   const auto before = world.stats();
-  std::uint64_t yields = 0;
+  std::uint64_t yields = 0, switches = 0;
   measure(state, world, n, [&, n, float_first] {
     const auto once = [n, float_first] {
       return timed([n, float_first] {
@@ -68,16 +68,17 @@ void heddle_yield(benchmark::State& state, bool float_first) {
     // With two workers each may come to have one of the two: then nobody switches, and the pass
     // does not count.
     for (int again = 0;; ++again) {
-      const auto switches = world.stats().switches;
+      const auto at_first = world.stats().switches;
       const double spent = once();
+      const auto switched = world.stats().switches - at_first;
+      if (switched * 10 < static_cast<std::uint64_t>(n) * 9 && again < 100) continue;
       yields += static_cast<std::uint64_t>(n);
-      const auto switched = world.stats().switches - switches;
-      if (switched * 10 >= static_cast<std::uint64_t>(n) * 9 || again == 100) return spent;
+      switches += switched;
+      return spent;
     }
   });
   const auto after = world.stats();
-  state.counters["switched"] =
-      static_cast<double>(after.switches - before.switches) / static_cast<double>(yields);
+  state.counters["switched"] = static_cast<double>(switches) / static_cast<double>(yields);
   state.counters["steals"] = static_cast<double>(after.steals - before.steals);
   state.counters["spares"] = static_cast<double>(after.spare_workers);
 }
