@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// worker_pointer: trap 1, as a user's program would meet it: whatever is asked of the library
-// after a
-//   migration is the new thread's. Exit status 0 if so, each of 1,000 times.
+// worker_pointer: trap 1, as a user's program would meet it: whatever is asked of the library after
+//   a migration is the new thread's. Exit status 0 if so, each of 1,000 times.
 #include <heddle/heddle.hpp>
 #include <heddle/sched/worker.hpp>
 
@@ -56,6 +55,7 @@ int main() {
     for (int i = 0; i < 1'000; ++i) {
       heddle::detail::worker* const before = heddle::detail::current_worker();
       heddle::detail::fiber_record* const self = before->current();
+      workers.try_emplace(thread_id(), before);
       switch (i % 4) {
         case 0:
           migrate_by([] { heddle::this_fiber::yield(); });
