@@ -2,6 +2,7 @@
 // injector: its queue of batches.
 #include <heddle/sched/injector.hpp>
 
+#include <algorithm>
 #include <mutex>
 
 namespace heddle::detail {
@@ -29,26 +30,32 @@ fiber_record* injector::pop_batch_locked() noexcept {
 }
 
 fiber_record* injector::pop(std::uint32_t wanted, bool whole, std::uint32_t& got) noexcept {
+  fiber_record* first;
+  {
+    const std::lock_guard hold(lock_);
+    got = 0;
+    if (first_ == nullptr) return nullptr;
+    first = pop_batch_locked();
+    got = first->batch_size;
+    if (got == 1) {
+      for (fiber_record* last = first; got < wanted && first_ != nullptr && first_->batch_size == 1;
+           ++got) {
+        last->next = pop_batch_locked();
+        last = last->next;
+      }
+      return first;
+    }
+  }
+  wanted = std::min(wanted, batch_share);
+  if (whole || got <= wanted) return first;
+  // The rest goes to the end: what came after it does not wait for all of it.
+  fiber_record* last = first;
+  for (std::uint32_t i = 1; i < wanted; ++i) last = last->next;
+  fiber_record* const rest = last->next;
+  rest->batch_size = got - wanted;
+  got = wanted;
   const std::lock_guard hold(lock_);
-  got = 0;
-  if (first_ == nullptr) return nullptr;
-  if (!whole && first_->batch_size > 1) {
-    // The rest of it goes to the end: what came after it waits for one fiber, not for all of them.
-    fiber_record* const one = pop_batch_locked();
-    fiber_record* const rest = one->next;
-    rest->batch_size = one->batch_size - 1;
-    push_batch_locked(rest);
-    got = 1;
-    return one;
-  }
-  fiber_record* const first = pop_batch_locked();
-  got = first->batch_size;
-  if (got > 1) return first;
-  for (fiber_record* last = first; got < wanted && first_ != nullptr && first_->batch_size == 1;
-       ++got) {
-    last->next = pop_batch_locked();
-    last = last->next;
-  }
+  push_batch_locked(rest);
   return first;
 }
 

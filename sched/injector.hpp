@@ -18,12 +18,17 @@ class injector {
  public:
   void push(fiber_record* r) noexcept { push(r, r, 1); }
   void push(fiber_record* first, fiber_record* last, std::uint32_t count) noexcept;
-  /// Takes up to `wanted` fibers that came one by one, in a row; or a batch, with `whole`, else one
-  /// fiber of it. Writes their number to `got`.
+  /// Takes up to `wanted` fibers that came one by one, in a row; or of a batch, with `whole` all of
+  /// it. Writes their number to `got`. What is left of a batch is out of sight for a moment: look
+  /// for whom to wake.
   fiber_record* pop(std::uint32_t wanted, bool whole, std::uint32_t& got) noexcept;
   std::uint32_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
  private:
+  // Few enough that what is older does not push out what a worker is at; many enough that it gets
+  // on while that goes on for ever.
+  static constexpr std::uint32_t batch_share = 8;
+
   void push_batch_locked(fiber_record* batch) noexcept;
   fiber_record* pop_batch_locked() noexcept;
 

@@ -96,6 +96,8 @@ fiber_record* worker::take_injected() noexcept {
   std::uint32_t got = 0;
   fiber_record* first =
       rt.injected.pop(std::min(waiting / rt.base_workers + 1, inject_batch), queue.empty(), got);
+  light_fence();
+  if (rt.injected.size() > 0 && rt.idle.should_wake()) rt.wake_one();
   if (got <= 1) return first;
   fiber_record* rest = first->next;
   queue.lock();

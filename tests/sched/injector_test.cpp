@@ -49,14 +49,14 @@ TEST_F(Injector, GivesABatchAsAWhole) {
 }
 
 TEST_F(Injector, LetsWhatCameLaterNotWaitForAllOfABatch) {
-  push(0, 4);
-  push(4, 1);
+  push(0, 5);
   push(5, 1);
-  EXPECT_EQ(pop(8, false), (numbers{0}));
-  EXPECT_EQ(pop(8, false), (numbers{4, 5}));
-  EXPECT_EQ(pop(8, false), (numbers{1}));
-  EXPECT_EQ(from_.size(), 2u);
-  EXPECT_EQ(pop(8, true), (numbers{2, 3}));
+  push(6, 1);
+  EXPECT_EQ(pop(2, false), (numbers{0, 1}));
+  EXPECT_EQ(pop(2, false), (numbers{5, 6}));
+  EXPECT_EQ(pop(2, false), (numbers{2, 3}));
+  EXPECT_EQ(from_.size(), 1u);
+  EXPECT_EQ(pop(8, false), (numbers{4}));
   EXPECT_EQ(from_.size(), 0u);
 }
 
