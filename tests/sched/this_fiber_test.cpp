@@ -231,7 +231,7 @@ struct wall_clock {
   using rep = duration::rep;
   using period = duration::period;
   using time_point = std::chrono::time_point<wall_clock>;
-  static constexpr bool is_steady = false;
+  [[maybe_unused]] static constexpr bool is_steady = false;
   static time_point now() { return time_point(duration(at.load())); }
   static inline std::atomic<std::int64_t> at{0};
 };
