@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // agent: one who can wait, a fiber or an OS thread, as those see it who end its waits; and the
-// claim
-//   word, by which exactly one of them does.
+//   claim word, by which exactly one of them does.
 //
 //   The claim word, one per agent:
 //     bits  0..15  the case that won (closed words only)

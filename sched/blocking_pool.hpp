@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // blocking_pool: OS threads for calls that block. A thread is started when a job finds none idle,
-// up
-//   to a limit; beyond it jobs queue. A thread that had nothing to do for ten seconds ends.
+//   up to a limit; beyond it jobs queue. A thread that had nothing to do for ten seconds ends.
 //   Any thread may call. Lock order: the pool's lock, then nothing.
 #pragma once
 

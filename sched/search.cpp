@@ -105,10 +105,7 @@ fiber_record* worker::take_injected() noexcept {
     fiber_record* next = rest->next;
     __builtin_prefetch(reinterpret_cast<const std::byte*>(rest) + cache_line);
     __builtin_prefetch(rest->storage);
-    if (!queue.push_locked(rest)) {
-      make_room_locked();
-      (void)queue.push_locked(rest);
-    }
+    push_locked(rest);
     rest = next;
   }
   queue.unlock();
@@ -173,10 +170,7 @@ fiber_record* worker::steal() noexcept {
     bump(steals);
     queue.lock();
     for (std::uint32_t k = 1; k < got; ++k) {
-      if (!queue.push_locked(loot[k])) {
-        make_room_locked();
-        (void)queue.push_locked(loot[k]);
-      }
+      push_locked(loot[k]);
     }
     queue.unlock();
     return loot[0];

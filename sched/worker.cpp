@@ -93,10 +93,7 @@ inline fiber_record* worker::pick_locked() noexcept {
     fiber_record* next = queue.exchange_next_locked(nullptr);
     if (++streak_ <= max_streak && !chaos(4)) return next;
     // Two fibers that hand each other on must not starve the ring.
-    if (!queue.push_locked(next)) {
-      make_room_locked();
-      (void)queue.push_locked(next);
-    }
+    push_locked(next);
   }
   // The youngest first, if it has not started: what one fiber starts is done before what was
   // started earlier branches out, which keeps few stacks in use. Now and then the oldest.
@@ -154,10 +151,7 @@ void worker::yield() noexcept {
     queue.unlock();
     return;
   }
-  if (!queue.push_locked(self)) {
-    make_room_locked();
-    (void)queue.push_locked(self);
-  }
+  push_locked(self);
   leave_for<false>(*self, next);
 }
 
@@ -180,10 +174,7 @@ void worker::schedule(fiber_record* r, place where) noexcept {
   }
   queue.lock();
   if (where == place::next) r = queue.exchange_next_locked(r);
-  if (r != nullptr && !queue.push_locked(r)) {
-    make_room_locked();
-    (void)queue.push_locked(r);
-  }
+  if (r != nullptr) push_locked(r);
   queue.unlock();
   light_fence();
   if (rt.idle.should_wake()) [[unlikely]]

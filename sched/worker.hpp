@@ -125,6 +125,12 @@ class alignas(cache_line) worker {
   template <bool dying>
   void leave_for(context& self, fiber_record* next) noexcept;
   void end_current(fiber_record* self) noexcept;
+  void push_locked(fiber_record* r) noexcept {
+    if (queue.push_locked(r)) [[likely]]
+      return;
+    make_room_locked();
+    (void)queue.push_locked(r);
+  }
   void make_room_locked() noexcept;
   void wake_somebody(place where) noexcept;
   fiber_record* pick() noexcept;

@@ -2,10 +2,12 @@
 // world: the same test in several worlds. Its body runs in a fresh runtime with 1, then 2, then 8
 //   workers, and at the end no fiber, stack or timer may be left.
 //
-//     HEDDLE_TEST(Subject, SentenceThatMustHold) { ... }         the body runs in a fiber of `rt`
-//     HEDDLE_THREAD_TEST(Subject, SentenceThatMustHold) { ... }  on the plain main thread, with
-//     `rt` HEDDLE_TEST_WITH(Subject, Sentence, .stack_size = 65'536)  {...}  with options of its
-//     own HEDDLE_THREAD_TEST_WITH(...)                                      the same
+//     HEDDLE_TEST(Subject, SentenceThatMustHold) { ... }          the body is a fiber of `rt`
+//
+//     HEDDLE_THREAD_TEST(Subject, SentenceThatMustHold) { ... }   it is the plain main thread
+//
+//     HEDDLE_TEST_WITH(Subject, Sentence, .stack_size = 65'536)   `rt` has options of its own;
+//                                                    HEDDLE_THREAD_TEST_WITH(...) is the same
 //   They mix with TEST() in one suite. `rt` is the heddle::runtime; a body is a void function, so
 //   ASSERT_* leaves it. Expectations work in any fiber and thread, SCOPED_TRACE only where the
 //   fiber does not switch (it is a thread-local of GoogleTest's). Nothing sleeps "to let it

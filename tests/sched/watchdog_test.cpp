@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // watchdog: what happens while a fiber runs on and on. These tests hold up real threads, so they
-// run
-// in real time; each loop ends by what the neighbours do, or by the test's bound.
+// run in real time; each loop ends by what the neighbours do, or by the test's bound.
 #include "migrate.hpp"
 #include "world.hpp"
 

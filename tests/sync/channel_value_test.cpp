@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // channel: values of every kind: each is constructed and destroyed once, moved from only when it
-// was
-//   sent, and where copying throws nothing was sent.
+//   was sent, and where copying throws nothing was sent.
 #include "sync/crew.hpp"
 
 #include <heddle/sync/channel.hpp>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // backtrace: trap 35: whoever walks up a fiber's stack comes to an end at its entry: backtrace(),
-// an
-//   exception in search of a handler. gdb_test.py asks a debugger.
+//   an exception in search of a handler. gdb_test.py asks a debugger.
 #include "migrate.hpp"
 #include "world.hpp"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // guard: trap 19, where the kernel has no MADV_GUARD_INSTALL (a hook says so): mprotect guards,
-// each
-//   of which splits the mapping, until the kernel allows no more.
+//   each of which splits the mapping, until the kernel allows no more.
 #include "stack_limit.hpp"
 
 #include <heddle/base/chaos.hpp>

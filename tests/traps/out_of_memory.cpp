@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // out_of_memory: trap 38: the n-th call of operator new fails, for every n, wherever it is made.
-// What
-//   comes out is std::bad_alloc, or a std::system_error that says what ran out, at the call that
-//   asked;
-//   what was started finishes, and nothing is leaked. Exit status 0 if all of that holds.
+//   What comes out is std::bad_alloc, or a std::system_error that says what ran out, at the call
+//   that asked; what was started finishes, and nothing is leaked. Exit status 0 if all of that
+//   holds.
 #include <heddle/heddle.hpp>
 
 #include <array>

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // park: trap 8: a fiber is woken after it has said that it waits, and before it is off its stack.
-// The
-//   hook `stretch_park` makes that gap wide while wakers on other workers are at it. A fiber that
-//   was
-//   resumed on the stack that it still stands on would crash, or count one turn twice.
+//   The hook `stretch_park` makes that gap wide while wakers on other workers are at it. A fiber
+//   that was resumed on the stack that it still stands on would crash, or count one turn twice.
 #include "world.hpp"
 
 #include <heddle/base/atomic.hpp>

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // races: trap 16: built with ThreadSanitizer. `races planted NAME` has a data race on a word that
-// is
-//   reached through touch_planted() only; it must be reported. `races clean NAME` has none, and
-//   must
-//   run without a report. `races list` names all.
+//   is reached through touch_planted() only; it must be reported. `races clean NAME` has none, and
+//   must run without a report. `races list` names all.
 #include <heddle/heddle.hpp>
 
 #include <atomic>

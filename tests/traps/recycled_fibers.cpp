@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // recycled_fibers: trap 18: for Valgrind: 1,000 fibers on few stacks, which they use again, with
-// deep
-//   frames, exceptions and memory of their own. Memcheck must find nothing to say.
+//   deep frames, exceptions and memory of their own. Memcheck must find nothing to say.
 #include <heddle/heddle.hpp>
 
 #include <cstdio>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// stack_errors: trap 17: built with AddressSanitizer. With the name of an error it makes that
-// error in
-//   a fiber, which must be reported; with `clean` it throws through frames and uses stacks again,
-//   which must not.
+// stack_errors: trap 17: built with AddressSanitizer. With the name of an error it makes that error
+//   in a fiber, which must be reported; with `clean` it throws through frames and uses stacks
+//   again, which must not.
 #include <heddle/heddle.hpp>
 
 #include <array>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // starvation: trap 29: whatever some fibers do for ever, each that is runnable gets its turn within
-// a
-//   second: from the ring, from outside, from a timer, pinned, or behind a full ring.
+//   a second: from the ring, from outside, from a timer, pinned, or behind a full ring.
 #include "world.hpp"
 
 #include <heddle/sched/no_migrate.hpp>

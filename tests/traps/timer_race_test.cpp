@@ -71,8 +71,7 @@ TEST(TimerRace, AMillionTimersFireOrAreCancelledNeverBoth) {
 }
 
 // The same through the interface: a value arrives as the time runs out. It is received, or still
-// with
-// the sender: never lost, never both.
+// with the sender: never lost, never both.
 HEDDLE_TEST(TimerRace, AValueThatArrivesAsTheTimeRunsOutIsNotLost) {
   heddle::channel<std::size_t> c;
   const std::size_t races = rounds(50'000);
