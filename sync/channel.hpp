@@ -194,11 +194,13 @@ class channel {
       detail::channel_core::wait_at_nothing(deadline_ns);
       return channel_status::timeout;
     }
-    const channel_status status = attempt_send_and_keep_lock(value);
-    if (status != channel_status::full) return status;
-    if (deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns()) {
-      state_->unlock();
-      return channel_status::timeout;
+    for (auto held = detail::ends::own;; held = detail::ends::both) {
+      const channel_status status = attempt_send_and_keep_locks(value, held);
+      if (status != channel_status::full) return status;
+      const bool expired = deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns();
+      if (!expired && (held == detail::ends::both || !state_->buffered())) break;
+      state_->unlock_in(held);
+      if (expired) return channel_status::timeout;
     }
     // What the receiver does in this fiber's place: it moves the value from here to itself.
     return to_status(state_->wait_to_send(std::addressof(value), deadline_ns, mine));
@@ -210,56 +212,65 @@ class channel {
   }
 
   channel_status attempt_send(item& value) {
-    const channel_status status = attempt_send_and_keep_lock(value);
-    if (status == channel_status::full) state_->unlock();
+    const channel_status status = attempt_send_and_keep_locks(value, detail::ends::own);
+    if (status == channel_status::full) state_->unlock_in(detail::ends::own);
     return status;
   }
-  /// If it returns full, the lock is still held.
-  channel_status attempt_send_and_keep_lock(item& value) {
-    state_->lock();
+  /// If it returns full, the locks are still held.
+  channel_status attempt_send_and_keep_locks(item& value, detail::ends held) {
+    state_->lock_in(held);
     if (state_->closed_locked()) {
-      state_->unlock();
+      state_->unlock_in(held);
       return channel_status::closed;
     }
     if (detail::channel_waiter* w = state_->claim_receiver_locked()) {
-      state_->unlock();
+      state_->unlock_in(held);
       static_cast<std::optional<item>*>(w->value)->emplace(std::move(value));
       detail::ready(*w->who);
       return channel_status::ok;
     }
-    if (state_->full_locked()) return channel_status::full;
+    if (!state_->has_room_locked()) return channel_status::full;
     state_->put_into_ring(std::move(value));
-    state_->unlock();
+    state_->unlock_in(held);
     return channel_status::ok;
   }
 
-  /// If it returns empty, the lock is still held.
-  channel_status attempt_receive_and_keep_lock(std::optional<item>& into) {
-    state_->lock();
-    if (state_->size() > 0) {
+  /// If it returns empty, the locks are still held.
+  channel_status attempt_receive_and_keep_locks(std::optional<item>& into, detail::ends held) {
+    state_->lock_out(held);
+    if (state_->has_value_locked()) {
+      if (state_->senders_wait_locked()) [[unlikely]] {
+        // The first of them takes the place that comes free, before anybody else may.
+        if (held == detail::ends::own) state_->lock_in(detail::ends::own);
+        into.emplace(state_->take_from_ring());
+        detail::channel_waiter* w = state_->claim_sender_locked();
+        if (w != nullptr) state_->put_into_ring(std::move(*static_cast<item*>(w->value)));
+        state_->unlock_out(detail::ends::both);
+        if (w != nullptr) detail::ready(*w->who);
+        return channel_status::ok;
+      }
       into.emplace(state_->take_from_ring());
-      detail::channel_waiter* w = state_->claim_sender_locked();
-      if (w != nullptr) state_->put_into_ring(std::move(*static_cast<item*>(w->value)));
-      state_->unlock();
-      if (w != nullptr) detail::ready(*w->who);
+      state_->unlock_out(held);
       return channel_status::ok;
     }
-    if (detail::channel_waiter* w = state_->claim_sender_locked()) {
-      state_->unlock();
-      into.emplace(std::move(*static_cast<item*>(w->value)));
-      detail::ready(*w->who);
-      return channel_status::ok;
+    if (!state_->buffered()) {
+      if (detail::channel_waiter* w = state_->claim_sender_locked()) {
+        state_->unlock_out(held);
+        into.emplace(std::move(*static_cast<item*>(w->value)));
+        detail::ready(*w->who);
+        return channel_status::ok;
+      }
     }
     if (state_->closed_locked()) {
-      state_->unlock();
+      state_->unlock_out(held);
       return channel_status::closed;
     }
     return channel_status::empty;
   }
   channel_status attempt_receive(std::optional<T>& out) {
     std::optional<item> into;
-    const channel_status status = attempt_receive_and_keep_lock(into);
-    if (status == channel_status::empty) state_->unlock();
+    const channel_status status = attempt_receive_and_keep_locks(into, detail::ends::own);
+    if (status == channel_status::empty) state_->unlock_out(detail::ends::own);
     unpack(into, out);
     return status;
   }
@@ -271,13 +282,17 @@ class channel {
       return channel_status::timeout;
     }
     std::optional<item> into;
-    channel_status status = attempt_receive_and_keep_lock(into);
-    if (status == channel_status::empty) {
-      if (deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns()) {
-        state_->unlock();
-        return channel_status::timeout;
+    channel_status status;
+    for (auto held = detail::ends::own;; held = detail::ends::both) {
+      status = attempt_receive_and_keep_locks(into, held);
+      if (status != channel_status::empty) break;
+      const bool expired = deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns();
+      if (!expired && (held == detail::ends::both || !state_->buffered())) {
+        status = to_status(state_->wait_to_receive(std::addressof(into), deadline_ns, mine));
+        break;
       }
-      status = to_status(state_->wait_to_receive(std::addressof(into), deadline_ns, mine));
+      state_->unlock_out(held);
+      if (expired) return channel_status::timeout;
     }
     unpack(into, out);
     return status;

@@ -15,12 +15,14 @@ channel_waiter* channel_core::claim_from(intrusive_list<channel_waiter>& list) n
   return nullptr;
 }
 
+namespace {
+
 // A party that comes again between two slices of its wait goes to where it was: mostly to the
 // front.
-void channel_core::enqueue_locked(intrusive_list<channel_waiter>& list, channel_waiter& w,
-                                  turn* mine) noexcept {
+void enqueue_locked(intrusive_list<channel_waiter>& list, channel_waiter& w, turn& turns,
+                    turn* mine) noexcept {
   if (mine == nullptr || *mine == 0) {
-    w.came = ++turns_;
+    w.came = ++turns;
     if (mine != nullptr) *mine = w.came;
     list.push_back(w);
     return;
@@ -35,33 +37,50 @@ void channel_core::enqueue_locked(intrusive_list<channel_waiter>& list, channel_
   list.splice_back(earlier);
 }
 
-wait_end channel_core::wait(intrusive_list<channel_waiter>& list, void* value,
-                            std::int64_t deadline_ns, turn* mine) {
+}  // namespace
+
+// `guard`, which guards the list, and `other` are held; both are open afterwards. `other` may be
+// opened as soon as the waiter is linked: who finds it needs `guard`.
+wait_end channel_core::wait(waiters& list, spin_lock& guard, turn& turns, spin_lock* other,
+                            void* value, std::int64_t deadline_ns, turn* mine) {
   waiting wait(true);
   channel_waiter me(wait.who(), wait.claim(), value);
-  enqueue_locked(list, me, mine);
-  const case_index winner = wait.sleep(unlocking(lock_), deadline_ns);
+  enqueue_locked(list, me, turns, mine);
+  if (other != nullptr) other->unlock();
+  const case_index winner = wait.sleep(unlocking(guard), deadline_ns);
   if (winner == 0) return me.closed ? wait_end::closed : wait_end::done;
   {
-    const std::lock_guard hold(lock_);
+    const std::lock_guard hold(guard);
     if (me.linked()) me.unlink();
   }
   if (winner == case_cancelled) throw_cancelled();
   return wait_end::timeout;
 }
 
+wait_end channel_core::wait_to_send(void* value, std::int64_t deadline_ns, turn* mine) {
+  return buffered() ? wait(out_.senders, out_.lock, out_.turns, &in_.lock, value, deadline_ns, mine)
+                    : wait(out_.senders, in_.lock, out_.turns, nullptr, value, deadline_ns, mine);
+}
+
+wait_end channel_core::wait_to_receive(void* value, std::int64_t deadline_ns, turn* mine) {
+  return wait(in_.receivers, in_.lock, in_.turns, buffered() ? &out_.lock : nullptr, value,
+              deadline_ns, mine);
+}
+
 bool channel_core::close() noexcept {
   ready_list woken;
   {
-    const std::lock_guard hold(lock_);
-    if (closed_locked()) return false;
+    lock_out(ends::both);
+    const bool first = !closed_locked();
     closed_.store(true, std::memory_order_relaxed);
-    for (auto* list : {&receivers_, &senders_}) {
+    for (auto* list : {&in_.receivers, &out_.senders}) {
       while (channel_waiter* w = claim_from(*list)) {
         w->closed = true;
         woken.push(*w);
       }
     }
+    unlock_out(ends::both);
+    if (!first) return false;
   }
   woken.wake_all();
   return true;

@@ -1,18 +1,29 @@
 // SPDX-License-Identifier: BSL-1.0
 // channel_core: a channel without its values: the waiters, the ring's indices, closing.
-//   Moving values is the template's (channel.hpp); it does so under lock_ in the ring only, and
-//   from hand to hand when lock_ is open, while the other party sleeps.
+//   Moving values is the template's (channel.hpp); it does so under a lock in the ring only, and
+//   from hand to hand when the locks are open, while the other party sleeps.
 //
-//   I1  a sender waits only while the ring is full; a receiver only while it is empty.
-//   I2  nobody waits once closed_ is set.
+//   A buffered channel has two ends, each with a lock and a cache line of its own, so that a sender
+//   and a receiver on two processors work side by side: each looks at the other's index only when
+//   the ring seems full, or empty. Where a party must wait it takes both locks. An unbuffered
+//   channel is nothing but a meeting place: there in_'s lock is the only one.
+//
+//   in_.lock guards the rest of in_ and the receivers that wait; out_.lock the rest of out_ and the
+//   senders that wait (unbuffered: in_.lock both).
+//   I1  a sender waits only while the ring is full; a receiver only while it is empty: they are
+//       linked with both locks held. While senders wait, a receiver refills with both held.
+//   I2  nobody waits once closed_ is set, which takes both.
 //   I3  values leave in the order in which they, or their waiting senders, came.
-//   Any fiber or thread may call. Lock order: lock_, then nothing.
+//   I4  opening a lock is the last that an operation touches, and the destructor takes both:
+//       whoever is let go on may destroy the channel.
+//   Any fiber or thread may call. Lock order: out_.lock, then in_.lock, then nothing.
 #pragma once
 
 #include <heddle/base/intrusive_list.hpp>
 #include <heddle/base/spin_lock.hpp>
 #include <heddle/sched/wait.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -33,48 +44,91 @@ struct channel_waiter : waiter {
 /// How a wait at a channel ended.
 enum class wait_end : std::uint8_t { done, closed, timeout };
 
+/// Which locks a party holds: those of its own end, or those that it needs to wait.
+enum class ends : std::uint8_t { own, both };
+
 class channel_core {
  public:
   explicit channel_core(std::size_t capacity) noexcept : capacity_(capacity) {}
 
-  void lock() noexcept { lock_.lock(); }
-  void unlock() noexcept { lock_.unlock(); }
+  bool buffered() const noexcept { return capacity_ != 0; }
 
-  // Locked.
-  bool closed_locked() const noexcept { return closed_.load(std::memory_order_relaxed); }
-  bool full_locked() const noexcept { return size() == capacity_; }
-  /// The first waiting party that this caller could claim, taken off the list; or null.
+  // Senders.
+  void lock_in(ends which) noexcept {
+    if (which == ends::both && buffered()) out_.lock.lock();
+    in_.lock.lock();
+  }
+  void unlock_in(ends which) noexcept {
+    in_.lock.unlock();
+    if (which == ends::both && buffered()) out_.lock.unlock();
+  }
+  /// in_ locked: whether there is room in the ring.
+  bool has_room_locked() noexcept {
+    const auto tail = in_.tail.load(std::memory_order_relaxed);
+    if (tail - in_.head_seen < capacity_) return true;
+    // (cc.1) acquire: the slot has been left; pairs with (cc.2).
+    in_.head_seen = out_.head.load(std::memory_order_acquire);
+    return tail - in_.head_seen < capacity_;
+  }
+  std::size_t push_index_locked() const noexcept { return in_.slot; }
+  /// After the value was put there.
+  void pushed_locked() noexcept {
+    in_.slot = in_.slot + 1 == capacity_ ? 0 : in_.slot + 1;
+    // (cc.3) release: the value is in its slot; pairs with (cc.4).
+    in_.tail.store(in_.tail.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+  /// in_ locked: the first waiting receiver that this caller could claim, off the list; or null.
   channel_waiter* claim_receiver_locked() noexcept {
-    return receivers_.empty() ? nullptr : claim_from(receivers_);
+    return in_.receivers.empty() ? nullptr : claim_from(in_.receivers);
   }
+
+  // Receivers. Those of an unbuffered channel hold in_.lock.
+  void lock_out(ends which) noexcept {
+    if (buffered()) out_.lock.lock();
+    if (which == ends::both || !buffered()) in_.lock.lock();
+  }
+  void unlock_out(ends which) noexcept {
+    if (which == ends::both || !buffered()) in_.lock.unlock();
+    if (buffered()) out_.lock.unlock();
+  }
+  /// out_ locked: whether a value is in the ring.
+  bool has_value_locked() noexcept {
+    const auto head = out_.head.load(std::memory_order_relaxed);
+    if (head != out_.tail_seen) return true;
+    // (cc.4) acquire: sees the value; pairs with (cc.3).
+    out_.tail_seen = in_.tail.load(std::memory_order_acquire);
+    return head != out_.tail_seen;
+  }
+  std::size_t pop_index_locked() const noexcept { return out_.slot; }
+  /// After the value was taken from there.
+  void popped_locked() noexcept {
+    out_.slot = out_.slot + 1 == capacity_ ? 0 : out_.slot + 1;
+    // (cc.2) release: the slot has been left; pairs with (cc.1).
+    out_.head.store(out_.head.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+  bool senders_wait_locked() const noexcept { return !out_.senders.empty(); }
+  /// The first waiting sender that this caller could claim, off the list; or null. With both locks,
+  /// unless unbuffered.
   channel_waiter* claim_sender_locked() noexcept {
-    return senders_.empty() ? nullptr : claim_from(senders_);
+    return out_.senders.empty() ? nullptr : claim_from(out_.senders);
   }
-  std::size_t push_index_locked() noexcept {
-    const std::size_t at = tail_;
-    tail_ = at + 1 == capacity_ ? 0 : at + 1;
-    count_.store(size() + 1, std::memory_order_relaxed);
-    return at;
-  }
-  std::size_t pop_index_locked() noexcept {
-    const std::size_t at = head_;
-    head_ = at + 1 == capacity_ ? 0 : at + 1;
-    count_.store(size() - 1, std::memory_order_relaxed);
-    return at;
-  }
-  /// Waits at the channel with lock_ held, which is open afterwards. `value` as in channel_waiter;
-  /// `mine`, where a wait is made of slices, carries the turn from one to the next. Throws
-  /// cancelled, without effect.
-  wait_end wait_to_send(void* value, std::int64_t deadline_ns, turn* mine) {
-    return wait(senders_, value, deadline_ns, mine);
-  }
-  wait_end wait_to_receive(void* value, std::int64_t deadline_ns, turn* mine) {
-    return wait(receivers_, value, deadline_ns, mine);
-  }
+
+  /// Any of the locks held.
+  bool closed_locked() const noexcept { return closed_.load(std::memory_order_relaxed); }
+
+  /// Waits with both ends locked, which are open afterwards. `value` as in channel_waiter; `mine`,
+  /// where a wait is made of slices, carries the turn from one to the next. Throws cancelled,
+  /// without effect.
+  wait_end wait_to_send(void* value, std::int64_t deadline_ns, turn* mine);
+  wait_end wait_to_receive(void* value, std::int64_t deadline_ns, turn* mine);
 
   bool close() noexcept;
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
-  std::size_t size() const noexcept { return count_.load(std::memory_order_relaxed); }
+  std::size_t size() const noexcept {
+    const auto head = out_.head.load(std::memory_order_relaxed);
+    const auto tail = in_.tail.load(std::memory_order_relaxed);
+    return tail < head ? 0 : std::min(static_cast<std::size_t>(tail - head), capacity_);
+  }
   std::size_t capacity() const noexcept { return capacity_; }
 
   void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
@@ -89,21 +143,30 @@ class channel_core {
   static void wait_at_nothing(std::int64_t deadline_ns);
 
  private:
-  static channel_waiter* claim_from(intrusive_list<channel_waiter>& list) noexcept;
-  wait_end wait(intrusive_list<channel_waiter>& list, void* value, std::int64_t deadline_ns,
-                turn* mine);
-  void enqueue_locked(intrusive_list<channel_waiter>& list, channel_waiter& w, turn* mine) noexcept;
+  using waiters = intrusive_list<channel_waiter>;
+  static channel_waiter* claim_from(waiters& list) noexcept;
+  static wait_end wait(waiters& list, spin_lock& guard, turn& turns, spin_lock* other, void* value,
+                       std::int64_t deadline_ns, turn* mine);
 
-  spin_lock lock_;
-  atomic<bool> closed_{false};  // written under lock_
-  atomic<std::uint32_t> references_{1};
   const std::size_t capacity_;
-  std::size_t head_ = 0;                      // guarded by lock_
-  std::size_t tail_ = 0;                      // guarded by lock_
-  atomic<std::size_t> count_{0};              // written under lock_
-  turn turns_ = 0;                            // guarded by lock_: the last one given out
-  intrusive_list<channel_waiter> receivers_;  // guarded by lock_, as below: in order of `came`
-  intrusive_list<channel_waiter> senders_;    // guarded by lock_
+  atomic<bool> closed_{false};  // written with both locks held
+  atomic<std::uint32_t> references_{1};
+  struct alignas(cache_line) {
+    spin_lock lock;
+    std::size_t slot = 0;           // guarded by lock, as head_seen
+    std::uint64_t head_seen = 0;    // not beyond out_.head
+    atomic<std::uint64_t> tail{0};  // values ever put; written under lock
+    waiters receivers;              // guarded by lock: in order of `came`
+    turn turns = 0;                 // of the receivers: the last one given out
+  } in_;
+  struct alignas(cache_line) {
+    spin_lock lock;
+    std::size_t slot = 0;           // guarded by lock, as tail_seen
+    std::uint64_t tail_seen = 0;    // not beyond in_.tail
+    atomic<std::uint64_t> head{0};  // values ever taken; written under lock
+    waiters senders;                // in order of `came`
+    turn turns = 0;                 // of the senders
+  } out_;
 };
 
 }  // namespace heddle::detail

@@ -26,17 +26,21 @@ class channel_state : public channel_core {
     return new channel_state(capacity);
   }
   ~channel_state() {
-    while (size() > 0) take_from_ring();
+    // Whoever released the last party may be about to open a lock, with which it is through.
+    lock_out(ends::both);
+    while (has_value_locked()) take_from_ring();
   }
 
   item take_from_ring() noexcept {
     item* at = slot(pop_index_locked());
     item value = std::move(*at);
     std::destroy_at(at);
+    popped_locked();
     return value;
   }
   void put_into_ring(item&& value) noexcept {
     std::construct_at(slot(push_index_locked()), std::move(value));
+    pushed_locked();
   }
 
  private:
