@@ -119,9 +119,9 @@ bool mutex::withdraw(detail::mutex_waiter& w) noexcept {
 }
 
 void mutex::unlock_slow() noexcept {
-  const auto stamp = owners_stamp_.load(std::memory_order_relaxed);
-  const bool switched = stamp != 0 && stamp != detail::switch_stamp();
   std::uint32_t now = state_.load(std::memory_order_relaxed);
+  const auto stamp = owners_stamp_.load(std::memory_order_relaxed);
+  const bool switched = (now & queued) != 0 && stamp != 0 && stamp != detail::switch_stamp();
   for (;;) {
     // Nobody is to be woken: not under lock_, since one who was woken before may get the mutex from
     // here, let it go and destroy it, before this one had opened lock_.

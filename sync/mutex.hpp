@@ -58,9 +58,10 @@ class mutex {
   /// Blocks the fiber until it owns the mutex. Not a cancellation point. Makes no system call and
   /// no allocation where the mutex is free.
   void lock() noexcept {
-    std::uint32_t free = 0;
+    std::uint32_t now = state_.load(std::memory_order_relaxed);
     // (mx.1) acquire: what the last owner did is seen; pairs with (mx.2), (mx.3), (mx.6).
-    if (!state_.compare_exchange_strong(free, locked, std::memory_order_acquire,
+    if ((now & (locked | queued)) != 0 ||
+        !state_.compare_exchange_strong(now, now | locked, std::memory_order_acquire,
                                         std::memory_order_relaxed)) [[unlikely]] {
       lock_slow(nullptr);
     }
@@ -113,10 +114,10 @@ class mutex {
 #if defined(HEDDLE_ASSERTIONS)
     owner_ = nullptr;
 #endif
-    std::uint32_t only_locked = locked;
+    std::uint32_t now = state_.load(std::memory_order_relaxed);
     // (mx.2) release: what this owner did goes to the next; pairs with (mx.1), (mx.4), (mx.5).
-    if (!state_.compare_exchange_strong(only_locked, 0, std::memory_order_release,
-                                        std::memory_order_relaxed)) [[unlikely]] {
+    if (now != locked || !state_.compare_exchange_strong(now, 0, std::memory_order_release,
+                                                         std::memory_order_relaxed)) [[unlikely]] {
       unlock_slow();
     }
   }
