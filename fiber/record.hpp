@@ -58,6 +58,8 @@ struct alignas(cache_line) fiber_record final : context, agent {
   fiber_record() noexcept : agent(true) {}
 
   fiber_record* next = nullptr;            // guarded by the queue that it is in
+  fiber_record* next_batch = nullptr;      // of the first of a batch, guarded by the injector; of
+                                           // the others: whom to prefetch, if anything
   stack* bound_stack = nullptr;            // own
   runtime_state* home = nullptr;           // constant while live
   atomic<std::uint64_t> id{0};             // constant while live; 0: free
@@ -72,10 +74,9 @@ struct alignas(cache_line) fiber_record final : context, agent {
   atomic<fiber_phase> phase{fiber_phase::free};
   atomic<bool> stop_requested{false};  // set before the extras exist; guarded by lock
   bool callable_on_heap = false;
-  atomic<bool> named{false};           // the watchdog has named it
-  spin_lock lock;                      // for what says so above
-  std::uint32_t batch_size = 0;        // with next_batch: guarded by the injector, which links
-  fiber_record* next_batch = nullptr;  // the first fibers of batches
+  atomic<bool> named{false};     // the watchdog has named it
+  spin_lock lock;                // for what says so above
+  std::uint32_t batch_size = 0;  // of the first of a batch, guarded by the injector
 
   void* callable() noexcept {
     return callable_on_heap ? *reinterpret_cast<void**>(storage) : storage;
@@ -83,6 +84,12 @@ struct alignas(cache_line) fiber_record final : context, agent {
 
   alignas(std::max_align_t) std::byte storage[inline_bytes];
 };
+
+/// Brings a record, which will be written, into the cache.
+inline void prefetch(const fiber_record* r) noexcept {
+  const auto* line = reinterpret_cast<const std::byte*>(r);
+  for (std::size_t at = 0; at < sizeof *r; at += cache_line) __builtin_prefetch(line + at, 1);
+}
 
 /// The extras of `r`, made if need be; throws std::bad_alloc. Any thread that holds a reference.
 fiber_extras& extras_of(fiber_record& r);

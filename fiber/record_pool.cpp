@@ -5,6 +5,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 #include <new>
@@ -48,28 +49,25 @@ record_pool::~record_pool() {
   for (const slab& each : slabs_) ::munmap(each.blocks, each.bytes);
 }
 
-void record_pool::take(record_chain& into, std::size_t wanted) {
-  const int saved = errno;
+std::size_t record_pool::take(fiber_record** into, std::size_t wanted) {
   const std::lock_guard hold(lock_);
-  for (std::size_t got = 0; got < wanted; ++got) {
-    fiber_record* block = free_.pop();
-    if (block == nullptr) {
-      if (slabs_.empty() || slabs_.back().used == slabs_.back().capacity) {
-        if (got > 0) break;
-        grow_locked();
-      }
-      slab& from = slabs_.back();
-      block = ::new (static_cast<void*>(from.blocks + from.used)) fiber_record;
-      ++from.used;
-    }
-    into.push(block);
+  std::size_t got = std::min(wanted, free_.size());
+  std::copy(free_.end() - static_cast<std::ptrdiff_t>(got), free_.end(), into);
+  free_.resize(free_.size() - got);
+  if (got == 0 && (slabs_.empty() || slabs_.back().used == slabs_.back().capacity)) {
+    const int saved = errno;
+    grow_locked();
+    errno = saved;
   }
-  errno = saved;
+  for (slab& from = slabs_.back(); got < wanted && from.used < from.capacity; ++got, ++from.used) {
+    into[got] = ::new (static_cast<void*>(from.blocks + from.used)) fiber_record;
+  }
+  return got;
 }
 
-void record_pool::put(record_chain& from, std::size_t count) noexcept {
+void record_pool::put(fiber_record* const* blocks, std::size_t count) noexcept {
   const std::lock_guard hold(lock_);
-  for (; count > 0 && from.first != nullptr; --count) free_.push(from.pop());
+  free_.insert(free_.end(), blocks, blocks + count);  // has the room: does not throw
 }
 
 void record_pool::grow_locked() {
@@ -77,8 +75,10 @@ void record_pool::grow_locked() {
       slabs_.empty() ? first_slab_bytes : std::min(slabs_.back().bytes * 2, huge_page);
   void* at = map(bytes);
   if (at == nullptr) out_of_memory();
+  const std::size_t capacity = bytes / sizeof(fiber_record);
   try {
-    slabs_.push_back({static_cast<fiber_record*>(at), bytes, bytes / sizeof(fiber_record), 0});
+    free_.reserve(free_.capacity() + capacity);
+    slabs_.push_back({static_cast<fiber_record*>(at), bytes, capacity, 0});
   } catch (const std::bad_alloc&) {
     ::munmap(at, bytes);
     out_of_memory();

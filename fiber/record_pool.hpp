@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // record_pool: where the blocks of fibers come from: slabs that grow up to huge-page size and live
 //   as long as their runtime, so that every block can be looked at at any time (record.hpp, I2).
-//   Workers keep free blocks at hand and trade them here in batches.
+//   Workers keep free blocks at hand and trade them here in batches, by address alone: a free block
+//   is cold, and following links through many would be a cache miss for each.
 //   Any thread may call. Lock order: the pool's lock, then nothing.
 #pragma once
 
@@ -12,26 +13,6 @@
 
 namespace heddle::detail {
 
-/// A chain of free blocks, linked by fiber_record::next.
-struct record_chain {
-  fiber_record* first = nullptr;
-  std::size_t count = 0;
-
-  void push(fiber_record* r) noexcept {
-    r->next = first;
-    first = r;
-    ++count;
-  }
-  fiber_record* pop() noexcept {
-    fiber_record* r = first;
-    if (r != nullptr) {
-      first = r->next;
-      --count;
-    }
-    return r;
-  }
-};
-
 class record_pool {
  public:
   record_pool() noexcept = default;
@@ -39,11 +20,10 @@ class record_pool {
   record_pool(const record_pool&) = delete;
   record_pool& operator=(const record_pool&) = delete;
 
-  /// Moves up to `wanted` free blocks to `into`; at least one, or throws std::system_error
-  /// (not_enough_memory).
-  void take(record_chain& into, std::size_t wanted);
-  /// Moves `count` blocks out of `from`.
-  void put(record_chain& from, std::size_t count) noexcept;
+  /// Writes up to `wanted` (at least 1) free blocks to `into`, and returns how many; at least one,
+  /// or throws std::system_error (not_enough_memory).
+  std::size_t take(fiber_record** into, std::size_t wanted);
+  void put(fiber_record* const* blocks, std::size_t count) noexcept;
 
   /// Calls `visit` with every block that was ever in use. Nothing is locked meanwhile.
   template <class Visit>
@@ -67,8 +47,8 @@ class record_pool {
   slab slab_at(std::size_t index) noexcept;
 
   spin_lock lock_;
-  record_chain free_;        // guarded by lock_
-  std::vector<slab> slabs_;  // guarded by lock_
+  std::vector<fiber_record*> free_;  // guarded by lock_; has room for every block that was made
+  std::vector<slab> slabs_;          // guarded by lock_
 };
 
 }  // namespace heddle::detail

@@ -162,9 +162,7 @@ fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
     r->id.store(w->next_id(), std::memory_order_relaxed);
     w->count_spawn();
   } else {
-    record_chain one;
-    records.take(one, 1);
-    r = one.pop();
+    records.take(&r, 1);
     tsan_acquire(r);
     const std::lock_guard hold(foreign_lock_);
     if (foreign_id_ == foreign_id_end_) foreign_id_ = fresh_ids(foreign_id_end_);
@@ -237,15 +235,13 @@ void runtime_state::free_record(fiber_record* r) noexcept {
     w->put_record(r);
   } else {
     tsan_release(r);
-    record_chain one;
-    one.push(r);
-    records.put(one, 1);
+    records.put(&r, 1);
   }
 }
 
 void runtime_state::release(fiber_record* r) noexcept {
   tsan_release(r);
-  // (en.2) acq_rel: what each holder did goes before the block's reuse; pairs with (en.1).
+  // (en.2) acq_rel: what each holder did goes before the block's reuse; pairs with (en.1), (en.3).
   if (r->references.load(std::memory_order_acquire) == 1 ||
       r->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     tsan_acquire(r);

@@ -103,8 +103,7 @@ fiber_record* worker::take_injected() noexcept {
   queue.lock();
   for (std::uint32_t i = 1; i < got; ++i) {
     fiber_record* next = rest->next;
-    __builtin_prefetch(reinterpret_cast<const std::byte*>(rest) + cache_line);
-    __builtin_prefetch(rest->storage);
+    if (rest->next_batch != nullptr) prefetch(rest->next_batch);
     push_locked(rest);
     rest = next;
   }

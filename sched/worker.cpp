@@ -7,6 +7,7 @@
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/worker.hpp>
 
+#include <algorithm>
 #include <mutex>
 
 namespace heddle::detail {
@@ -195,27 +196,22 @@ void worker::schedule(fiber_record* r, place where) noexcept {
   constexpr auto half = decltype(queue)::capacity / 2;
   fiber_record* first = queue.pop_locked();
   fiber_record* last = first;
+  fiber_record* before[prefetch_distance] = {first};
   for (std::uint32_t i = 1; i < half; ++i) {
     fiber_record* r = queue.pop_locked();
     last->next = r;
     last = r;
+    fiber_record*& earlier = before[i % prefetch_distance];
+    if (earlier != nullptr) earlier->next_batch = r;
+    earlier = r;
   }
   rt.injected.push(first, last, half);
 }
 
-extern "C" void heddle_fiber_entry(raw_arrival from) noexcept {
-  // Nobody called this: backtraces, debuggers and the search for a handler end here.
-#if defined(__x86_64__)
-  asm volatile(".cfi_undefined rip");
-#elif defined(__aarch64__)
-  asm volatile(".cfi_undefined x30");
-#endif
-  worker::fiber_main({from.fctx, from.data});
-}
-
 // One stack's life: a fiber, and after it those that have not started yet and fit on the same
-// stack, without a jump between them.
-void worker::fiber_main(arrival from) noexcept {
+// stack, without a jump between them. Part of heddle_fiber_entry: a call that never returns would
+// spoil the processor's predictions of returns, as in switching::jump().
+[[gnu::always_inline]] inline void worker::fiber_main(arrival from) noexcept {
   finish_switch(*static_cast<worker*>(from.payload)->current());
   finish_arrival(from);
   for (;;) {
@@ -254,6 +250,16 @@ inline void worker::end_current(fiber_record* self) noexcept {
   commit_ = {&worker::release_ended, this};
   leave_for<true>(ended_, next);
   __builtin_unreachable();
+}
+
+extern "C" void heddle_fiber_entry(raw_arrival from) noexcept {
+  // Nobody called this: backtraces, debuggers and the search for a handler end here.
+#if defined(__x86_64__)
+  asm volatile(".cfi_undefined rip");
+#elif defined(__aarch64__)
+  asm volatile(".cfi_undefined x30");
+#endif
+  worker::fiber_main({from.fctx, from.data});
 }
 
 void worker::release_ended(void* self) noexcept {
@@ -308,16 +314,28 @@ void worker::release_stack(stack* s) noexcept {
 }
 
 fiber_record* worker::take_record() {
-  if (free_records_.first == nullptr) rt.records.take(free_records_, record_cache / 2);
-  fiber_record* r = free_records_.pop();
+  if (record_count_ == 0) {
+    record_count_ = rt.records.take(records_, record_cache / 2);
+    for (std::size_t i = 0; i < std::min(record_count_, prefetch_distance); ++i) {
+      prefetch(records_[record_count_ - 1 - i]);
+    }
+  }
+  fiber_record* r = records_[--record_count_];
+  if (record_count_ >= prefetch_distance) prefetch(records_[record_count_ - prefetch_distance]);
   tsan_acquire(r);
   return r;
 }
 
 void worker::put_record(fiber_record* r) noexcept {
   tsan_release(r);
-  if (free_records_.count >= record_cache) rt.records.put(free_records_, record_cache / 2);
-  free_records_.push(r);
+  if (record_count_ == record_cache) {
+    // The least recently used half goes to the shared pool.
+    constexpr std::size_t out = record_cache / 2;
+    rt.records.put(records_, out);
+    std::copy(records_ + out, records_ + record_cache, records_);
+    record_count_ -= out;
+  }
+  records_[record_count_++] = r;
 }
 
 void worker::deliver_pinned(fiber_record* r) noexcept {

@@ -114,6 +114,8 @@ class alignas(cache_line) worker {
   static constexpr int max_streak = 32;
   static constexpr std::size_t stack_cache = 64;
   static constexpr std::size_t record_cache = 256;
+  // Of records that come from cold memory: this many at a time are on their way.
+  static constexpr std::size_t prefetch_distance = 4;
 
   static void bump(atomic<std::uint64_t>& counter) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -164,7 +166,8 @@ class alignas(cache_line) worker {
   int streak_ = 0;              // how often in a row the slot of the one woken last was taken
   bool pinned_last_ = false;    // the last fiber that the home stack took was a pinned one
   std::uint32_t unwoken_ = 0;   // wakes held back since the last one (see wake_somebody)
-  record_chain free_records_;
+  fiber_record* records_[record_cache];  // free ones
+  std::size_t record_count_ = 0;
   stack* stacks_[stack_cache];
   std::uint64_t id_next_ = 0, id_end_ = 0;
   random_source numbers_;

@@ -6,46 +6,28 @@
 #include <algorithm>
 #include <cerrno>
 #include <set>
+#include <vector>
 
 namespace {
 
 using namespace heddle_test;
 using heddle::detail::fiber_phase;
 using heddle::detail::fiber_record;
-using heddle::detail::record_chain;
 using heddle::detail::record_pool;
 
-void take(record_pool& pool, record_chain& into, std::size_t count) {
-  while (into.count < count) pool.take(into, count - into.count);
+std::vector<fiber_record*> take(record_pool& pool, std::size_t count) {
+  std::vector<fiber_record*> taken(count);
+  for (std::size_t got = 0; got < count;) got += pool.take(taken.data() + got, count - got);
+  return taken;
 }
 
-std::set<const fiber_record*> members(const record_chain& chain) {
-  std::set<const fiber_record*> all;
-  for (const fiber_record* r = chain.first; r != nullptr; r = r->next) all.insert(r);
-  return all;
-}
-
-TEST(RecordChain, IsLastInFirstOut) {
-  record_pool pool;
-  record_chain from, chain;
-  take(pool, from, 2);
-  fiber_record* a = from.pop();
-  fiber_record* b = from.pop();
-  EXPECT_EQ(chain.pop(), nullptr);
-  chain.push(a);
-  chain.push(b);
-  EXPECT_EQ(chain.count, 2u);
-  EXPECT_EQ(chain.pop(), b);
-  EXPECT_EQ(chain.pop(), a);
-  EXPECT_EQ(chain.pop(), nullptr);
-  EXPECT_EQ(chain.count, 0u);
+std::set<const fiber_record*> members(const std::vector<fiber_record*>& blocks) {
+  return {blocks.begin(), blocks.end()};
 }
 
 TEST(RecordPool, HandsOutDistinctFreeBlocks) {
   record_pool pool;
-  record_chain chain;
-  take(pool, chain, 20'000);  // several slabs
-  const auto all = members(chain);
+  const auto all = members(take(pool, 20'000));  // several slabs
   EXPECT_EQ(all.size(), 20'000u);
   const fiber_record* before = nullptr;
   for (const fiber_record* r : all) {
@@ -63,31 +45,28 @@ TEST(RecordPool, HandsOutDistinctFreeBlocks) {
 
 TEST(RecordPool, GivesNoMoreThanWanted) {
   record_pool pool;
-  record_chain chain;
-  pool.take(chain, 3);
-  EXPECT_GE(chain.count, 1u);
-  EXPECT_LE(chain.count, 3u);
-  EXPECT_EQ(members(chain).size(), chain.count);
+  fiber_record* blocks[4] = {};
+  const std::size_t got = pool.take(blocks, 3);
+  EXPECT_GE(got, 1u);
+  EXPECT_LE(got, 3u);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(blocks[i] != nullptr, i < got);
 }
 
 TEST(RecordPool, ReusesWhatWasPutBack) {
   record_pool pool;
-  record_chain chain;
-  take(pool, chain, 100);
-  const auto all = members(chain);
-  pool.put(chain, 60);
-  EXPECT_EQ(chain.count, 40u);
-  pool.put(chain, 1000);  // as many as there are
-  EXPECT_EQ(chain.count, 0u);
-  take(pool, chain, 100);
-  EXPECT_EQ(members(chain), all);
+  const auto blocks = take(pool, 100);
+  pool.put(blocks.data(), 60);
+  const auto again = take(pool, 60);
+  EXPECT_EQ(members(again), members({blocks.begin(), blocks.begin() + 60}));
+  pool.put(again.data(), 60);
+  pool.put(blocks.data() + 60, 40);
+  EXPECT_EQ(members(take(pool, 100)), members(blocks));
 }
 
 TEST(RecordPool, ShowsEveryBlockThatWasEverInUse) {
   record_pool pool;
-  record_chain chain;
-  take(pool, chain, 5'000);
-  const auto all = members(chain);
+  const auto blocks = take(pool, 5'000);
+  const auto all = members(blocks);
   std::size_t in_use = 0;
   const auto visit = [&](fiber_record& r) {
     EXPECT_EQ(r.phase.load(), fiber_phase::free);
@@ -96,7 +75,7 @@ TEST(RecordPool, ShowsEveryBlockThatWasEverInUse) {
   pool.for_each(visit);
   EXPECT_EQ(in_use, all.size());
   in_use = 0;
-  pool.put(chain, 2'500);
+  pool.put(blocks.data(), 2'500);
   pool.for_each(visit);  // free again, still to be looked at
   EXPECT_EQ(in_use, all.size());
 }
@@ -110,11 +89,10 @@ TEST(RecordPool, MayBeUsedByManyThreads) {
   on_threads(4, [&](int thread) {
     const auto mark = static_cast<std::uint16_t>(thread + 1);
     for (std::size_t i = 0; i < rounds(500); ++i) {
-      record_chain mine;
-      take(pool, mine, 1 + i % 50);
-      for (fiber_record* r = mine.first; r != nullptr; r = r->next) r->pins = mark;
-      for (fiber_record* r = mine.first; r != nullptr; r = r->next) ASSERT_EQ(r->pins, mark);
-      pool.put(mine, mine.count);
+      const auto mine = take(pool, 1 + i % 50);
+      for (fiber_record* r : mine) r->pins = mark;
+      for (fiber_record* r : mine) ASSERT_EQ(r->pins, mark);
+      pool.put(mine.data(), mine.size());
     }
   });
   over = true;
@@ -123,9 +101,8 @@ TEST(RecordPool, MayBeUsedByManyThreads) {
 
 TEST(RecordPool, LeavesErrnoAlone) {
   record_pool pool;
-  record_chain chain;
   errno = 4711;
-  take(pool, chain, 10'000);
+  take(pool, 10'000);
   EXPECT_EQ(errno, 4711);
 }
 
