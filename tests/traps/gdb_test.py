@@ -30,7 +30,7 @@ def complaints(lines):
         yield "it does not begin at the breakpoint"
     elif " in_between" not in frames[1]:
         yield "the caller is missing"
-    if frames and " heddle_fiber_entry " not in frames[-1]:
+    if frames and not re.search(r"[ :]heddle_fiber_entry ", frames[-1]):
         yield "it does not end at the fiber's entry"
     if len(frames) > 20:
         yield "it is too long"
