@@ -59,8 +59,9 @@ class channel_core {
     in_.lock.lock();
   }
   void unlock_in(ends which) noexcept {
+    const bool two = which == ends::both && buffered();
     in_.lock.unlock();
-    if (which == ends::both && buffered()) out_.lock.unlock();
+    if (two) out_.lock.unlock();
   }
   /// in_ locked: whether there is room in the ring.
   bool has_room_locked() noexcept {
@@ -88,8 +89,9 @@ class channel_core {
     if (which == ends::both || !buffered()) in_.lock.lock();
   }
   void unlock_out(ends which) noexcept {
-    if (which == ends::both || !buffered()) in_.lock.unlock();
-    if (buffered()) out_.lock.unlock();
+    const bool two = buffered();
+    if (which == ends::both || !two) in_.lock.unlock();
+    if (two) out_.lock.unlock();
   }
   /// out_ locked: whether a value is in the ring.
   bool has_value_locked() noexcept {

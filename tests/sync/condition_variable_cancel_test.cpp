@@ -106,16 +106,26 @@ HEDDLE_TEST(ConditionVariableCancel, ACancelledOneTakesNoNotificationFromTheNext
   heddle_test::jitter late(5);
   for (std::size_t round = 0; round < heddle_test::rounds(2'000); ++round) {
     std::atomic<int> notified{0}, cancelled{0};
+    int waiting = 0;  // guarded by m, which each holds until it is in c's queue
     const auto waits = [&] {
       lock_type hold(m);
+      ++waiting;
       if (cancelled_in([&] { c.wait(hold); })) {
         ++cancelled;
       } else {
         ++notified;
       }
     };
-    auto first = sleeping_fiber(rt, waits);
-    auto second = sleeping_fiber(rt, waits);
+    const auto are_waiting = [&](int wanted) {
+      return eventually([&] {
+        const lock_type hold(m);
+        return waiting == wanted;
+      });
+    };
+    heddle::fiber first(waits);
+    EXPECT_TRUE(are_waiting(1));
+    heddle::fiber second(waits);
+    EXPECT_TRUE(are_waiting(2));
     heddle::fiber cancels([&] { first.cancel(); });
     late();
     c.notify_one();
