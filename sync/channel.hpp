@@ -194,13 +194,11 @@ class channel {
       detail::channel_core::wait_at_nothing(deadline_ns);
       return channel_status::timeout;
     }
-    for (auto held = detail::ends::own;; held = detail::ends::both) {
-      const channel_status status = attempt_send_and_keep_locks(value, held);
-      if (status != channel_status::full) return status;
-      const bool expired = deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns();
-      if (!expired && (held == detail::ends::both || !state_->buffered())) break;
-      state_->unlock_in(held);
-      if (expired) return channel_status::timeout;
+    const channel_status status = attempt_send_and_keep_locks(value);
+    if (status != channel_status::full) return status;
+    if (deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns()) {
+      state_->unlock_in(detail::ends::both);
+      return channel_status::timeout;
     }
     // What the receiver does in this fiber's place: it moves the value from here to itself.
     return to_status(state_->wait_to_send(std::addressof(value), deadline_ns, mine));
@@ -212,12 +210,22 @@ class channel {
   }
 
   channel_status attempt_send(item& value) {
-    const channel_status status = attempt_send_and_keep_locks(value, detail::ends::own);
-    if (status == channel_status::full) state_->unlock_in(detail::ends::own);
+    const channel_status status = attempt_send_and_keep_locks(value);
+    if (status == channel_status::full) state_->unlock_in(detail::ends::both);
     return status;
   }
+  /// If it returns full, both ends are still locked. They must be, also for one who will not wait:
+  /// to itself an end may seem full when it is not any more.
+  channel_status attempt_send_and_keep_locks(item& value) {
+    if (state_->buffered()) {
+      const channel_status status = attempt_send_with(value, detail::ends::own);
+      if (status != channel_status::full) return status;
+      state_->unlock_in(detail::ends::own);
+    }
+    return attempt_send_with(value, detail::ends::both);
+  }
   /// If it returns full, the locks are still held.
-  channel_status attempt_send_and_keep_locks(item& value, detail::ends held) {
+  channel_status attempt_send_with(item& value, detail::ends held) {
     state_->lock_in(held);
     if (state_->closed_locked()) {
       state_->unlock_in(held);
@@ -235,8 +243,17 @@ class channel {
     return channel_status::ok;
   }
 
+  /// If it returns empty, both ends are still locked; as attempt_send_and_keep_locks().
+  channel_status attempt_receive_and_keep_locks(std::optional<item>& into) {
+    if (state_->buffered()) {
+      const channel_status status = attempt_receive_with(into, detail::ends::own);
+      if (status != channel_status::empty) return status;
+      state_->unlock_out(detail::ends::own);
+    }
+    return attempt_receive_with(into, detail::ends::both);
+  }
   /// If it returns empty, the locks are still held.
-  channel_status attempt_receive_and_keep_locks(std::optional<item>& into, detail::ends held) {
+  channel_status attempt_receive_with(std::optional<item>& into, detail::ends held) {
     state_->lock_out(held);
     if (state_->has_value_locked()) {
       if (state_->senders_wait_locked()) [[unlikely]] {
@@ -269,8 +286,8 @@ class channel {
   }
   channel_status attempt_receive(std::optional<T>& out) {
     std::optional<item> into;
-    const channel_status status = attempt_receive_and_keep_locks(into, detail::ends::own);
-    if (status == channel_status::empty) state_->unlock_out(detail::ends::own);
+    const channel_status status = attempt_receive_and_keep_locks(into);
+    if (status == channel_status::empty) state_->unlock_out(detail::ends::both);
     unpack(into, out);
     return status;
   }
@@ -282,17 +299,13 @@ class channel {
       return channel_status::timeout;
     }
     std::optional<item> into;
-    channel_status status;
-    for (auto held = detail::ends::own;; held = detail::ends::both) {
-      status = attempt_receive_and_keep_locks(into, held);
-      if (status != channel_status::empty) break;
-      const bool expired = deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns();
-      if (!expired && (held == detail::ends::both || !state_->buffered())) {
-        status = to_status(state_->wait_to_receive(std::addressof(into), deadline_ns, mine));
-        break;
+    channel_status status = attempt_receive_and_keep_locks(into);
+    if (status == channel_status::empty) {
+      if (deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns()) {
+        state_->unlock_out(detail::ends::both);
+        return channel_status::timeout;
       }
-      state_->unlock_out(held);
-      if (expired) return channel_status::timeout;
+      status = to_status(state_->wait_to_receive(std::addressof(into), deadline_ns, mine));
     }
     unpack(into, out);
     return status;

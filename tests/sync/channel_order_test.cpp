@@ -5,6 +5,8 @@
 #include <heddle/sync/channel.hpp>
 
 #include <array>
+#include <atomic>
+#include <thread>
 
 using heddle::channel;
 using heddle::channel_status;
@@ -115,4 +117,39 @@ HEDDLE_CREW_TEST(ChannelOrder, NobodyStarvesWhileOthersComeAndGo) {
   }));
   over = true;
   all.join();
+}
+
+// Two who say "I am here" by a flag and look for each other's value: one of them sees the other.
+TEST(ChannelOrder, ATryThatFailsCameBeforeWhatItDidNotSee) {
+  channel<int> c(4);
+  std::atomic<int> flag{0};
+  std::atomic<std::size_t> begun{0}, ended{0};
+  std::atomic<bool> over{false};
+  int seen_by_sender = 0;
+  std::thread sender([&] {
+    for (std::size_t i = 1;; ++i) {
+      while (begun.load() < i) {
+        if (over.load()) return;
+      }
+      (void)c.try_send(1);
+      seen_by_sender = flag.load();
+      ended.store(i);
+    }
+  });
+  int missed = 0;
+  const heddle_test::time_limit limit;
+  for (std::size_t i = 1; i <= heddle_test::rounds(300'000) && !limit.over(); ++i) {
+    flag.store(0);
+    begun.store(i);
+    for (std::size_t k = 0; k < i % 32; ++k) heddle::detail::cpu_relax();
+    flag.store(1);
+    const bool received = c.try_receive().has_value();
+    while (ended.load() < i) {
+    }
+    missed += !received && seen_by_sender == 0;
+    if (!received) (void)c.try_receive();
+  }
+  over = true;
+  sender.join();
+  EXPECT_EQ(missed, 0);
 }
