@@ -37,7 +37,7 @@ struct fiber_options {
 
 /// A handle to a fiber, with the members and the contract of std::jthread ([thread.jthread.class]);
 /// it starts in the current fiber's runtime, from a plain thread in the default one. One handle may
-/// be used by one fiber or thread at a time.
+/// be used by one fiber or thread at a time, and not after the runtime was destroyed.
 class fiber {
  public:
   class id;

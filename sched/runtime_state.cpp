@@ -91,6 +91,13 @@ runtime_state::~runtime_state() {
   wait_until_empty();
   // (rs.6) acquire: whoever woke the last fibers has left; pairs with (rs.5).
   for (backoff wakers; foreign_wakers_.load(std::memory_order_acquire) != 0;) wakers.pause();
+#if defined(HEDDLE_ASSERTIONS)
+  records.for_each([](fiber_record& r) {
+    HEDDLE_CHECK(r.phase.load(std::memory_order_relaxed) == fiber_phase::free,
+                 "the handle of fiber %llu outlives its runtime: join, detach or destroy it before",
+                 static_cast<unsigned long long>(r.id.load(std::memory_order_relaxed)));
+  });
+#endif
   blocking.stop();
   delist(*this);
   join_workers();
@@ -182,8 +189,8 @@ fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
 }
 
 void runtime_state::discard(fiber_record* r) noexcept {
-  foreign_finished_.fetch_add(1, std::memory_order_relaxed);
   free_record(r);
+  foreign_finished_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void runtime_state::start(fiber_record* r) noexcept {

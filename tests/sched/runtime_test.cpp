@@ -327,6 +327,18 @@ TEST(RuntimeDeathTest, DiesWhenDestroyedByOneOfItsOwnFibers) {
       "heddle: a runtime was destroyed from one of its own fibers");
 }
 
+#if defined(HEDDLE_ASSERTIONS)
+TEST(RuntimeDeathTest, DiesWhenAHandleOutlivesIt) {
+  EXPECT_DEATH(
+      {
+        heddle::fiber late;
+        runtime rt({.workers = 1});
+        late = heddle::fiber({.on = &rt}, [] {});
+      },
+      "the handle of fiber [0-9]+ outlives its runtime: join");
+}
+#endif
+
 // --- the end of a runtime cancels ---
 
 /// Counts how its fibers came to their ends.
