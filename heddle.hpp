@@ -15,4 +15,5 @@
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
 #include <heddle/sync/mutex.hpp>
+#include <heddle/sync/received.hpp>
 #include <heddle/sync/wait_group.hpp>

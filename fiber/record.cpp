@@ -30,7 +30,9 @@ void copy_name(fiber_record& r, std::uint64_t id, char* out, std::size_t size) n
   const fiber_extras* extras = r.extras.load(std::memory_order_relaxed);
   if (r.id.load(std::memory_order_relaxed) == id && extras != nullptr) {
     length = std::min(extras->name.size(), size - 1);
-    std::memcpy(out, extras->name.data(), length);
+    // A report is one line.
+    std::transform(extras->name.data(), extras->name.data() + length, out,
+                   [](char c) { return c >= 0 && c < ' ' ? '?' : c; });
   }
   out[length] = '\0';
 }

@@ -4,7 +4,7 @@
 //
 //        make ──> live ──(its function returns)──> ended ──(last reference)──> free
 //
-//   I1  stack_ is bound when the fiber first runs, and unbound when it ends.
+//   I1  bound_stack is bound when the fiber first runs, and unbound when it ends.
 //   I2  a block's memory stays a fiber_record as long as its runtime lives: a stale pointer reads a
 //       block that is free or somebody else's, never foreign memory.
 //   I3  an id is never given out twice.
@@ -94,7 +94,8 @@ inline void prefetch(const fiber_record* r) noexcept {
 /// The extras of `r`, made if need be; throws std::bad_alloc. Any thread that holds a reference.
 fiber_extras& extras_of(fiber_record& r);
 
-/// Copies the name, cut to `size` with its terminating zero; safe for a stale pointer (I2).
+/// Copies the name, cut to `size` with its terminating zero, '?' for control characters; safe for a
+/// stale pointer (I2).
 void copy_name(fiber_record& r, std::uint64_t id, char* out, std::size_t size) noexcept;
 
 }  // namespace heddle::detail

@@ -4,6 +4,7 @@
 
 #include <heddle/sched/blocking_pool.hpp>
 #include <heddle/sched/outcome.hpp>
+#include <heddle/sched/spawn.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <functional>
@@ -21,8 +22,9 @@ bool run_blocking(blocking_job& job);
 /// returns its result or rethrows its exception. On a plain thread it calls `f` there and then.
 /// Inside, runtime::current() and go() mean the caller's runtime, and get_id() is id{}.
 /// Calls beyond options::max_blocking queue.
-/// \throws std::system_error (resource_unavailable_try_again) if there is no thread and none can be
-///   started; cancelled: it is a cancellation point before `f` begins, not after.
+/// \throws std::invalid_argument for a null callable; std::system_error
+///   (resource_unavailable_try_again) if there is no thread and none can be started; cancelled: it
+///   is a cancellation point before `f` begins, not after.
 template <class F>
 auto blocking(F&& f) -> std::invoke_result_t<F&> {
   using result = std::invoke_result_t<F&>;
@@ -30,6 +32,7 @@ auto blocking(F&& f) -> std::invoke_result_t<F&> {
     std::remove_reference_t<F>* function;
     detail::outcome<result> out;
   };
+  detail::refuse_null(f);
   detail::cancellation_point();
   call c;
   c.function = std::addressof(f);

@@ -7,7 +7,7 @@
 
 namespace heddle {
 
-/// Why a fiber's cancellation points throw.
+/// Why a fiber's cancellation points throw. Nothing gives sibling_failed or deadline yet.
 enum class cancel_reason {
   requested,       ///< somebody called fiber::cancel()
   sibling_failed,  ///< another child of the same group ended by an exception

@@ -40,11 +40,6 @@ void use_real_time() noexcept;
 /// virtual.
 bool time_is_virtual() noexcept;
 
-/// `at` on heddle's clock; too far away is never.
-inline std::int64_t to_deadline(clock::time_point at) noexcept {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count();
-}
-
 /// now + `d`, rounded up, without overflow; what is not positive is in the past.
 template <class Rep, class Period>
 std::int64_t deadline_after(std::chrono::duration<Rep, Period> d) noexcept {

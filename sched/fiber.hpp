@@ -27,7 +27,7 @@ void join_fiber(fiber_record* r, bool cancellation_point);
 
 /// What a fiber can be given at its start.
 struct fiber_options {
-  /// For reports; cut at 255 bytes.
+  /// For reports; copied, and cut at 255 bytes.
   std::string_view name = {};
   /// Bytes of its stack; 0: as the runtime's. Limits as options::stack_size.
   std::size_t stack_size = 0;
@@ -35,9 +35,10 @@ struct fiber_options {
   runtime* on = nullptr;
 };
 
-/// A handle to a fiber, with the members and the contract of std::jthread ([thread.jthread.class]);
-/// it starts in the current fiber's runtime, from a plain thread in the default one. One handle may
-/// be used by one fiber or thread at a time, and not after the runtime was destroyed.
+/// A handle to a fiber, with the contract of std::jthread ([thread.jthread.class]) and its members
+/// but for native_handle; it starts in the current fiber's runtime, from a plain thread in the
+/// default one. One handle may be used by one fiber or thread at a time, and must be joined,
+/// detached or destroyed before its runtime is.
 class fiber {
  public:
   class id;
@@ -46,8 +47,8 @@ class fiber {
   /// Starts a fiber that runs `f(args...)`, or `f(token, args...)` where `f` takes a stop token
   /// first. What is done before happens before the start of `f`.
   /// \throws std::invalid_argument for a null callable or a bad stack size; std::system_error
-  ///   (resource_unavailable_try_again, not_enough_memory) if resources run out; what copying the
-  ///   callable and the arguments throws.
+  ///   (resource_unavailable_try_again, not_enough_memory) if resources run out; std::bad_alloc for
+  ///   a name or a large callable; what copying the callable and the arguments throws.
   template <class F, class... A>
   requires(!std::is_same_v<std::remove_cvref_t<F>, fiber> &&
            !std::is_same_v<std::remove_cvref_t<F>, fiber_options>) explicit fiber(F&& f,
@@ -59,7 +60,8 @@ class fiber {
   fiber(fiber&& other) noexcept : record_(std::exchange(other.record_, nullptr)) {}
   /// If joinable: request_stop() and join() first.
   fiber& operator=(fiber&& other) noexcept;
-  /// If joinable: request_stop() and join(); no cancellation point.
+  /// If joinable: request_stop() and join(); no cancellation point. It does not cancel: where the
+  /// fiber waits for what never comes, so does this. Call cancel() before.
   ~fiber();
 
   bool joinable() const noexcept { return record_ != nullptr; }

@@ -26,7 +26,7 @@ template <class T>
 class fiber_local {
  public:
   fiber_local() : fiber_local([] { return std::make_unique<T>(); }) {}
-  /// `make` returns std::unique_ptr<T>, once for each fiber.
+  /// `make` returns std::unique_ptr<T>, not null, once for each fiber; several may call it at once.
   explicit fiber_local(std::function<std::unique_ptr<T>()> make) : make_(std::move(make)) {}
   fiber_local(const fiber_local&) = delete;
   fiber_local& operator=(const fiber_local&) = delete;

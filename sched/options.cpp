@@ -34,7 +34,8 @@ std::optional<std::uint64_t> number_from_environment(const char* variable) {
   if (error != std::errc{} || end != all.data() + all.size() || value == 0) {
     throw std::invalid_argument(std::string("heddle: the environment variable ") + variable +
                                 " is '" + std::string(all.substr(0, 64)) +
-                                "'; it must be a whole number above 0");
+                                "'; it must be a whole number, from 1 to what its option allows, "
+                                "without a sign or a unit");
   }
   return value;
 }
@@ -134,8 +135,10 @@ unsigned usable_processors(const char* root) noexcept {
 
 std::size_t checked_stack_size(std::size_t bytes) {
   if (bytes < min_stack_size || bytes > max_stack_size) {
-    throw std::invalid_argument("heddle: a stack of " + std::to_string(bytes) +
-                                " bytes was asked for; it must have 16 KiB to 1 GiB");
+    throw std::invalid_argument(
+        "heddle: a stack of " + std::to_string(bytes) +
+        " bytes was asked for (options::stack_size or fiber_options::stack_size); "
+        "it must have 16 KiB to 1 GiB");
   }
   const std::size_t page = page_size();
   return (bytes + page - 1) / page * page;
@@ -163,6 +166,8 @@ options complete(options wanted) {
                                 std::to_string(wanted.long_run.count()) +
                                 " ms; it must be at least 1 ms");
   }
+  // Beyond a year is never, and must not overflow in nanoseconds.
+  wanted.long_run = std::min<std::chrono::milliseconds>(wanted.long_run, std::chrono::years(1));
   if (wanted.stack_size == options{}.stack_size) {
     if (const auto set = number_from_environment("HEDDLE_STACK_SIZE")) {
       try {

@@ -15,17 +15,17 @@ struct options {
   /// mask and cgroup CPU quota, whichever is smaller). At most 4,096.
   unsigned workers = 0;
   /// OS threads that may be added, one for each worker that is stuck in one fiber for longer than
-  /// `long_run` while others wait.
+  /// `long_run` while others wait. More than 4,096 counts as 4,096.
   unsigned max_spare_workers = 64;
-  /// OS threads for blocking(); further calls queue.
+  /// OS threads for blocking(), at least 1; further calls queue.
   unsigned max_blocking = 512;
   /// Bytes of address space for each fiber's stack, rounded up to pages, committed on first touch.
-  /// 16 KiB to 1 GiB; left at its default: $HEDDLE_STACK_SIZE if set.
+  /// 16 KiB to 1 GiB; where it is this default: $HEDDLE_STACK_SIZE if set.
   std::size_t stack_size = 256 * 1024;
   /// Whether an unmapped guard lies below each stack.
   bool guard_pages = true;
   /// A fiber that runs longer while others wait is counted (runtime_stats::long_runs), and a spare
-  /// worker takes over its queue. At least 1 ms.
+  /// worker takes over its queue. At least 1 ms; a year or more: never.
   std::chrono::milliseconds long_run{10};
 };
 

@@ -50,7 +50,9 @@ void on_fault(int number, siginfo_t* info, void* machine) noexcept {
   }
 }
 
-void install() noexcept {
+}  // namespace
+
+void install_overflow_handler() noexcept {
   struct sigaction action {};
   action.sa_sigaction = &on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
@@ -59,10 +61,7 @@ void install() noexcept {
   ::sigaction(SIGBUS, &action, &bus_before);
 }
 
-}  // namespace
-
 overflow_guard::overflow_guard() noexcept : memory_(new (std::nothrow) std::byte[alternate_bytes]) {
-  [[maybe_unused]] static const bool once = (install(), true);
   if (memory_ == nullptr) return;  // a fault then kills the process without a report
   stack_t wanted{};
   wanted.ss_sp = memory_.get();

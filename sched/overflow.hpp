@@ -8,8 +8,10 @@
 
 namespace heddle::detail {
 
-/// The alternate signal stack of a worker's thread, while it lives; the first one installs the
-/// handler (SIGSEGV and SIGBUS), once per process.
+/// Installs the handler (SIGSEGV and SIGBUS). Once per process.
+void install_overflow_handler() noexcept;
+
+/// The alternate signal stack of a worker's thread, while it lives.
 class overflow_guard {
  public:
   overflow_guard() noexcept;

@@ -2,6 +2,7 @@
 // process: the list of runtimes, exit and fork.
 #include <heddle/base/assert.hpp>
 #include <heddle/sched/clock.hpp>
+#include <heddle/sched/overflow.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
 
@@ -30,10 +31,10 @@ void describe_current(char* out, std::size_t size) noexcept {
     return;
   }
   const auto id = r->id.load(std::memory_order_relaxed);
-  const int n = std::snprintf(out, size, "fiber %llu ", static_cast<unsigned long long>(id));
-  if (!r->lock.held() && n > 0) {
-    copy_name(*r, id, out + n, size - std::min(size - 1, static_cast<std::size_t>(n)));
-  }
+  char name[256] = "";
+  if (!r->lock.held()) copy_name(*r, id, name, sizeof name);
+  std::snprintf(out, size, "fiber %llu%s%s%s", static_cast<unsigned long long>(id),
+                name[0] != '\0' ? " '" : "", name, name[0] != '\0' ? "'" : "");
 }
 
 // Each worker goes to its home stack at its next switch, so that whoever parks has opened the lock
@@ -85,6 +86,7 @@ bool process_exits() noexcept { return exiting.load(std::memory_order_relaxed); 
 void prepare_process() noexcept {
   [[maybe_unused]] static const bool once = [] {
     describe_fiber = &describe_current;
+    install_overflow_handler();
     ::pthread_atfork(nullptr, nullptr, &in_forked_child);
 #if defined(HEDDLE_ASAN)
     std::atexit(&keep_what_fibers_refer_to);

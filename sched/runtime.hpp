@@ -25,8 +25,8 @@ class runtime {
   runtime();
   explicit runtime(options wanted);
   /// Cancels every live fiber (cancel_reason::shutdown), waits for all, then joins the threads. A
-  /// fiber that has not ended after five seconds is named on stderr. Terminates if it is called
-  /// from one of its own fibers.
+  /// fiber that has not ended after five seconds is named on stderr. Aborts, with a message, if it
+  /// is called from one of its own fibers, or while the handle of a fiber of it is alive.
   ~runtime();
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
@@ -39,11 +39,12 @@ class runtime {
   auto run(F&& f, A&&... args) -> detail::call_result<F, A...>;
 
   /// Starts `f(args...)` as a fiber of this runtime that nobody joins, from any thread. An
-  /// exception that leaves it ends the process, as with std::thread. \throws as run().
+  /// exception other than heddle::cancelled that leaves it ends the process, as with std::thread.
+  /// \throws as run().
   template <class F, class... A>
   void go(F&& f, A&&... args);
 
-  /// How many workers there are, spare ones not counted.
+  /// How many workers there are, spare ones not counted. Any thread, as stats().
   unsigned workers() const noexcept;
   runtime_stats stats() const noexcept;
 

@@ -91,13 +91,12 @@ runtime_state::~runtime_state() {
   wait_until_empty();
   // (rs.6) acquire: whoever woke the last fibers has left; pairs with (rs.5).
   for (backoff wakers; foreign_wakers_.load(std::memory_order_acquire) != 0;) wakers.pause();
-#if defined(HEDDLE_ASSERTIONS)
+  // Its handle would refer to memory that is gone.
   records.for_each([](fiber_record& r) {
     HEDDLE_CHECK(r.phase.load(std::memory_order_relaxed) == fiber_phase::free,
                  "the handle of fiber %llu outlives its runtime: join, detach or destroy it before",
                  static_cast<unsigned long long>(r.id.load(std::memory_order_relaxed)));
   });
-#endif
   blocking.stop();
   delist(*this);
   join_workers();

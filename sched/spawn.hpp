@@ -40,7 +40,7 @@ template <class F>
 void refuse_null(const F& f) {
   if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F> || is_std_function<F>) {
     if (f == nullptr) {
-      throw std::invalid_argument("heddle: the function to run as a fiber is null or empty");
+      throw std::invalid_argument("heddle: the function to run is null or empty");
     }
   }
 }

@@ -15,7 +15,7 @@ struct runtime_stats {
   std::uint64_t steals = 0;          // times a worker took fibers from another
   std::uint64_t parks = 0;           // times a fiber went to sleep
   std::uint64_t wakes = 0;           // times one was made runnable again
-  std::uint64_t timers_pending = 0;  // waits that time will end
+  std::uint64_t timers_pending = 0;  // waits of fibers that time will end
   std::uint64_t long_runs = 0;       // fibers that ran too long while others waited
   std::uint64_t spare_workers = 0;   // at work now
   std::uint64_t stacks_in_use = 0;   // bound to fibers that have started

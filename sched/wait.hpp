@@ -7,9 +7,9 @@
 //     1 locks the object, looks: not ready           a finds the waiter in the object's list
 //     2 links a waiter that holds claim()            b takes it out of the list
 //     3 sleep(): off its stack, the claim word is    c try_claim(): false: somebody was first, next
-//       opened, timer and stop token are armed,      d hands the result over, opens the lock
-//       then `publish` opens the object's lock       e ready(), once, touching the object no more
-//     4 awake: winner(). If it was not the object,
+//       opened, timer and stop token are armed,      d opens the lock; before or after that hands
+//       then `publish` opens the object's lock         the result to the waiter, who still sleeps
+//     4 awake: winner(). If it was not the object,   e ready(), once, touching the object no more
 //       locks it and unlinks its waiter
 //
 //   A timer, a stop token and a canceller do c and e. A wait that nothing but its object can end

@@ -27,7 +27,11 @@ class receiver;
 
 /// A channel of T, as in Go: first in, first out; unbuffered, or with a capacity; for any number of
 /// senders and receivers, fibers and plain threads alike. A handle: copies refer to one channel.
-/// T is nothrow-movable, or copyable; move-only is fine.
+/// Its operations are not const: a lambda that captures a channel by value must be `mutable`.
+///
+/// T is nothrow-movable, or copyable; move-only is fine. A T whose move may throw travels in a heap
+/// block and is copied at each end: sending it may throw std::bad_alloc, and if the copy at the
+/// receiver throws, that value is lost.
 ///
 /// Waiting receivers, and waiting senders, are served in the order they came. After close() what is
 /// buffered can still be received. A value is moved from only when it was sent. send, receive and
@@ -140,6 +144,7 @@ class channel {
     const channel_status status = receive_into(into, detail::deadline_after(d));
     return {std::move(into), status};
   }
+  /// As receive_for, until a time point of any clock; one that is not steady is asked again.
   template <class Clock, class Duration>
   received<T> receive_until(std::chrono::time_point<Clock, Duration> at) {
     std::optional<T> into;
@@ -155,6 +160,7 @@ class channel {
   /// No more values; wakes everybody. False: it was closed already (or is nil). No error, unlike
   /// Go.
   bool close() noexcept { return state_ != nullptr && state_->close(); }
+  /// Whether it is closed now; values may still be buffered. Orders nothing, as size().
   bool closed() const noexcept { return state_ != nullptr && state_->closed(); }
   /// How many values are buffered; 0 for nil and unbuffered ones.
   std::size_t size() const noexcept { return state_ != nullptr ? state_->size() : 0; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// channel_state: a channel with its ring of values. Whatever moves a value holds the channel's
-// lock.
+// channel_state: a channel with its ring of values. Whatever moves a value into the ring, or out of
+//   it, holds the lock of that end.
 #pragma once
 
 #include <heddle/sync/channel_core.hpp>

@@ -35,10 +35,13 @@ class condition_variable {
   condition_variable& operator=(const condition_variable&) = delete;
   ~condition_variable();
 
+  /// Wakes one of those who wait, or all; not needed: holding the lock. No cancellation points.
   void notify_one() noexcept;
   void notify_all() noexcept;
 
-  /// The lock must be owned. May wake for no reason. \throws cancelled
+  /// In all forms the lock must be owned (builds with HEDDLE_ASSERTIONS check that). May wake for
+  /// no reason, but with a predicate. \throws cancelled, with the lock held; what the predicate
+  /// throws
   void wait(std::unique_lock<mutex>& lock);
   template <class Predicate>
   void wait(std::unique_lock<mutex>& lock, Predicate ready) {
@@ -46,6 +49,8 @@ class condition_variable {
     while (!ready()) wait(lock);
   }
 
+  /// Until `at` at the latest. By a clock that is not steady it wakes every 50 ms for no reason, to
+  /// ask it again: use the form with a predicate.
   template <class Clock, class Duration>
   std::cv_status wait_until(std::unique_lock<mutex>& lock,
                             const std::chrono::time_point<Clock, Duration>& at) {
@@ -67,6 +72,7 @@ class condition_variable {
     }
     return true;
   }
+  /// For `d` at the longest; what is not positive lets others at the lock, and times out.
   template <class Rep, class Period>
   std::cv_status wait_for(std::unique_lock<mutex>& lock,
                           const std::chrono::duration<Rep, Period>& d) {

@@ -13,12 +13,14 @@
 //
 //     0 ──lock──> locked ──unlock──> 0                           one compare-exchange, inline
 //     locked|queued ──unlock──> woken[|queued]                   wakes the first; it competes
+//     locked|queued|woken ──unlock──> queued|woken               left to the one who was woken, 255
+//                                                                times in 256: one compare-exchange
 //     locked|queued ──unlock──> locked[|queued]                  the first is the owner now: with
 //                                                                hand_off, or after a switch
 //
 //   I2  only the owner unlocks.  I3  queued, woken and hand_off change only under lock_.
-//   While a waiter is queued, unlocking happens wholly under lock_, and what is woken runs only
-//   after lock_ is open; while none is, it is one compare-exchange. So whoever gets the mutex may
+//   An unlock that takes a waiter off the queue happens wholly under lock_, and what is woken runs
+//   only after lock_ is open; any other is one compare-exchange. So whoever gets the mutex may
 //   destroy it.
 //
 //   Any fiber or thread may call. Lock order: lock_, then nothing.

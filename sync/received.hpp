@@ -15,7 +15,8 @@ enum class channel_status {
   timeout  ///< the time ran out first
 };
 
-/// An optional<T> that says why it is empty.
+/// An optional<T> that says why it is empty. As there, `*` and `->` need a value, and value()
+/// throws std::bad_optional_access without one.
 template <class T>
 class received {
  public:
@@ -28,6 +29,17 @@ class received {
   T& operator*() & noexcept { return *value_; }
   const T& operator*() const& noexcept { return *value_; }
   T&& operator*() && noexcept { return *std::move(value_); }
+  T& value() & { return value_.value(); }
+  const T& value() const& { return value_.value(); }
+  T&& value() && { return std::move(value_).value(); }
+  template <class U>
+  T value_or(U&& otherwise) const& {
+    return value_.value_or(std::forward<U>(otherwise));
+  }
+  template <class U>
+  T value_or(U&& otherwise) && {
+    return std::move(value_).value_or(std::forward<U>(otherwise));
+  }
   T* operator->() noexcept { return &*value_; }
   const T* operator->() const noexcept { return &*value_; }
   channel_status status() const noexcept { return status_; }

@@ -27,7 +27,7 @@ class wait_group {
   wait_group& operator=(const wait_group&) = delete;
   ~wait_group();
 
-  /// Adds to the count, also a negative number. Below zero it terminates with a message.
+  /// Adds to the count, also a negative number. Below zero it aborts, with a message.
   void add(std::ptrdiff_t n = 1) noexcept;
   /// add(-1).
   void done() noexcept { add(-1); }

@@ -24,7 +24,7 @@ TEST(AssertDeathTest, NamesTheFiber) {
                              heddle::this_fiber::set_name("the culprit");
                              HEDDLE_CHECK(false, "no");
                            }),
-               "heddle: no \\(.* in fiber [0-9]+ the culprit\\)");
+               "heddle: no \\(.* in fiber [0-9]+ 'the culprit'\\)");
 }
 
 TEST(Assert, EvaluatesADcheckOnlyWithAssertions) {

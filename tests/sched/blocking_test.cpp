@@ -5,6 +5,7 @@
 #include <heddle/heddle.hpp>
 
 #include <any>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -31,6 +32,11 @@ HEDDLE_TEST(Blocking, ReturnsWhatItsFunctionReturns) {
   auto counting = [k = 0]() mutable { return ++k; };
   EXPECT_EQ(blocking(counting), 1);
   EXPECT_EQ(blocking(counting), 2) << "it is the caller's object that is called";
+}
+
+HEDDLE_TEST(Blocking, RefusesANullCallable) {
+  EXPECT_THROW(blocking(std::function<void()>()), std::invalid_argument);
+  EXPECT_THROW(blocking(static_cast<void (*)()>(nullptr)), std::invalid_argument);
 }
 
 HEDDLE_TEST(Blocking, RethrowsWhatItsFunctionThrows) {

@@ -272,4 +272,9 @@ TEST_F(CgroupQuota, IsNotMisledByNonsense) {
   EXPECT_TRUE(std::isinf(cgroup_quota(root)));
 }
 
+TEST_F(Options, ALongRunOfMoreThanAYearIsNever) {
+  const auto never = complete({.long_run = std::chrono::milliseconds::max()}).long_run;
+  EXPECT_EQ(never, std::chrono::years(1));
+}
+
 }  // namespace

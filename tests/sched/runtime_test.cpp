@@ -327,7 +327,6 @@ TEST(RuntimeDeathTest, DiesWhenDestroyedByOneOfItsOwnFibers) {
       "heddle: a runtime was destroyed from one of its own fibers");
 }
 
-#if defined(HEDDLE_ASSERTIONS)
 TEST(RuntimeDeathTest, DiesWhenAHandleOutlivesIt) {
   EXPECT_DEATH(
       {
@@ -337,7 +336,6 @@ TEST(RuntimeDeathTest, DiesWhenAHandleOutlivesIt) {
       },
       "the handle of fiber [0-9]+ outlives its runtime: join");
 }
-#endif
 
 // --- the end of a runtime cancels ---
 

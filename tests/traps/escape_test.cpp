@@ -125,7 +125,7 @@ TEST(Escape, ARuntimeDestroyedFromItsOwnFiberSaysSo) {
           delete rt;
         });
       },
-      aborted, "runtime was destroyed from one of its own fibers.*in fiber [0-9]+ suicidal");
+      aborted, "runtime was destroyed from one of its own fibers.*in fiber [0-9]+ 'suicidal'");
 }
 
 TEST(Escape, ARuntimeDestroyedFromABlockingCallOfItsOwnSaysSo) {
