@@ -69,7 +69,7 @@ void load_default_environment() noexcept {
 }
 #endif
 
-void start_fresh(context& target) noexcept {
+void start_fresh(context& target, [[maybe_unused]] const context& nobody) noexcept {
   target.caught = nullptr;
   target.uncaught = 0;
   target.error = 0;
@@ -77,14 +77,24 @@ void start_fresh(context& target) noexcept {
   target.fpcr = 0;
 #endif
 #if defined(HEDDLE_TSAN)
+  // What its creator did so far happens before all that it does; and who creates it is whoever ran
+  // here last.
+  const tool_guise unconnected(nobody);
   target.tsan_fiber = __tsan_create_fiber(0);
 #endif
 }
 
 }  // namespace
 
-void prepare_context(context& target, const stack& place, entry_fn entry) noexcept {
-  start_fresh(target);
+void prepare_guise([[maybe_unused]] context& target) noexcept {
+#if defined(HEDDLE_TSAN)
+  target.tsan_fiber = __tsan_create_fiber(0);
+#endif
+}
+
+void prepare_context(context& target, const stack& place, entry_fn entry,
+                     const context& nobody) noexcept {
+  start_fresh(target, nobody);
 #if defined(HEDDLE_ASAN)
   target.fake_stack = nullptr;
   target.stack_bottom = place.bottom;
@@ -117,9 +127,9 @@ void prepare_home([[maybe_unused]] context& home) noexcept {
 #endif
 }
 
-void adopt_stack(context& target, [[maybe_unused]] context& ended,
-                 const thread_words& thread) noexcept {
-  start_fresh(target);
+void adopt_stack(context& target, [[maybe_unused]] context& ended, const thread_words& thread,
+                 const context& nobody) noexcept {
+  start_fresh(target, nobody);
   load_default_environment();
   thread.exceptions->caught = nullptr;
   thread.exceptions->uncaught = 0;

@@ -42,12 +42,17 @@ struct arrival {
 };
 
 /// Makes `target` start in `entry` at the top of `place`, with the default floating-point
-/// environment and no exception in flight.
-void prepare_context(context& target, const stack& place, entry_fn entry) noexcept;
+/// environment and no exception in flight. To the tools it has no past but that of `nobody`.
+void prepare_context(context& target, const stack& place, entry_fn entry,
+                     const context& nobody) noexcept;
 
 /// Makes `target`, which has not started, go on at once on the stack of `ended`, whose work is
 /// done.
-void adopt_stack(context& target, context& ended, const thread_words& thread) noexcept;
+void adopt_stack(context& target, context& ended, const thread_words& thread,
+                 const context& nobody) noexcept;
+
+/// Makes a context under whose name things can be done (tool_guise), and that never runs.
+void prepare_guise(context& target) noexcept;
 
 /// Tells the tools about the stack that the calling OS thread came with; call on it.
 void prepare_home(context& home) noexcept;

@@ -40,7 +40,17 @@ void worker::run() noexcept {
   for (backoff wait; rt.worker_count() <= index;) wait.pause();
   const overflow_guard alternate_stack;
   prepare_home(home_);
+  prepare_guise(deputy_);
+  prepare_guise(nobody_);
   while (fiber_record* next = find_work()) run_until_home(next);
+  {
+    // Whoever joins this thread comes after all that its fibers did.
+    const tool_guise deputy(deputy_);
+    tsan_release(&deputy_);
+  }
+  tsan_acquire(&deputy_);
+  retire_context(deputy_);
+  retire_context(nobody_);
   set_current_worker(nullptr);
 }
 

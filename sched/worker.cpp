@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 
 namespace heddle::detail {
 
@@ -60,8 +61,9 @@ std::uint64_t worker::next_id() noexcept {
   if (w->commit_.run != nullptr) {
     const commit then = w->commit_;
     w->commit_.run = nullptr;
-    // To the tools it runs on the home stack: the fiber that arrived has no part in it.
-    const tool_guise home(w->home_);
+    // To the tools it is somebody else's doing: the fiber that arrived has no part in it, and the
+    // home stack learns nothing of what the one who left has done.
+    const tool_guise deputy(w->deputy_);
     tsan_acquire(w->left_);
     then.run(then.argument);
   }
@@ -236,9 +238,9 @@ inline void worker::end_current(fiber_record* self) noexcept {
 
   queue.lock();
   fiber_record* next = pick_locked();
-  if (next != nullptr && next->sp == nullptr && next->stack_pages == pages) {
+  if (adopts_stacks && next != nullptr && next->sp == nullptr && next->stack_pages == pages) {
     next->bound_stack = place_here;
-    adopt_stack(*next, ended_, words_);
+    adopt_stack(*next, ended_, words_, nobody_);
     current_.store(next, std::memory_order_relaxed);
     bump(turns);
     queue.unlock();
@@ -280,7 +282,7 @@ bool worker::bind_stack(fiber_record* r) noexcept {
       constexpr std::size_t batch = stack_cache / 4;
       cached = static_cast<std::uint32_t>(rt.stacks.default_class().take(stacks_, batch));
     }
-    if (cached > 0) s = stacks_[--cached];
+    if (cached > 0) s = take_stack(cached);
     stack_count.store(cached, std::memory_order_relaxed);
   } else {
     s = rt.stacks.take_of(r->stack_pages * page_size());
@@ -291,8 +293,16 @@ bool worker::bind_stack(fiber_record* r) noexcept {
     return false;
   }
   r->bound_stack = s;
-  prepare_context(*r, *s, &heddle_fiber_entry);
+  prepare_context(*r, *s, &heddle_fiber_entry, nobody_);
   return true;
+}
+
+// ThreadSanitizer has to be told that who gets a stack comes after who had it, and would then miss
+// their races; so any other stack is better.
+inline stack* worker::take_stack(std::uint32_t& cached) noexcept {
+  --cached;
+  if constexpr (adopts_stacks) return stacks_[cached];
+  return std::exchange(stacks_[numbers_.below(cached + 1)], stacks_[cached]);
 }
 
 void worker::release_stack(stack* s) noexcept {
@@ -329,11 +339,8 @@ fiber_record* worker::take_record() {
 void worker::put_record(fiber_record* r) noexcept {
   tsan_release(r);
   if (record_count_ == record_cache) {
-    // The least recently used half goes to the shared pool.
-    constexpr std::size_t out = record_cache / 2;
-    rt.records.put(records_, out);
-    std::copy(records_ + out, records_ + record_cache, records_);
-    record_count_ -= out;
+    record_count_ = record_cache / 2;
+    rt.records.put(records_ + record_count_, record_cache - record_count_);
   }
   records_[record_count_++] = r;
 }

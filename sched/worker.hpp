@@ -117,6 +117,12 @@ class alignas(cache_line) worker {
   // Of records that come from cold memory: this many at a time are on their way.
   static constexpr std::size_t prefetch_distance = 4;
 
+#if defined(HEDDLE_TSAN)
+  static constexpr bool adopts_stacks = false;  // see take_stack
+#else
+  static constexpr bool adopts_stacks = true;
+#endif
+
   static void bump(atomic<std::uint64_t>& counter) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
@@ -138,6 +144,7 @@ class alignas(cache_line) worker {
   fiber_record* pick() noexcept;
   void run_until_home(fiber_record* next) noexcept;
   bool bind_stack(fiber_record* r) noexcept;
+  stack* take_stack(std::uint32_t& cached) noexcept;
   void release_stack(stack* s) noexcept;
   static void release_ended(void* self) noexcept;
 
@@ -177,7 +184,9 @@ class alignas(cache_line) worker {
     std::int64_t since = 0;
   } watched_;  // whom this worker would steal from, if it made no progress
   context home_;
-  context ended_;  // of the fiber that has just ended
+  context deputy_;  // to the tools: does what is left to be done for the one who left
+  context nobody_;  // to the tools: makes fibers, and has no past
+  context ended_;   // of the fiber that has just ended
   stack* ended_stack_ = nullptr;
 
   spin_lock inbox_lock_;
