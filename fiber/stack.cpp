@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // stack: reserving, guarding, pooling and giving back.
 #include <heddle/base/chaos.hpp>
+#include <heddle/base/sanitizer.hpp>
 #include <heddle/fiber/stack.hpp>
 
 #include <sys/mman.h>
@@ -155,6 +156,7 @@ stack* stack_class::make_locked() noexcept {
   made.top = made.bottom + size_ - (from.used % colours) * cache_line;
   made.of = this;
   made.guarded = guard_ != 0;
+  tsan_release(&made);  // who runs on it acquires it
   VALGRIND_STACK_REGISTER(made.bottom, made.bottom + size_);
   ++from.used;
   made_.store(this->made() + 1, std::memory_order_relaxed);

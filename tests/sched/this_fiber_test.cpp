@@ -3,6 +3,7 @@
 
 #include <heddle/heddle.hpp>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -141,7 +142,7 @@ HEDDLE_TEST(Sleep, IsOverAtOnceWhenItsTimeIsPast) {
 }
 
 HEDDLE_TEST(Sleep, LetsOthersRun) {
-  bool ran = false;
+  std::atomic<bool> ran{false};
   fiber other([&] { ran = true; });
   this_fiber::sleep_for(1ms);
   while (!ran) this_fiber::sleep_for(1ms);
