@@ -46,6 +46,7 @@ void announce_end(fiber_record& self) noexcept {
   }
   if (joiner != nullptr && self.references.load(std::memory_order_relaxed) == 2) {
     // The other one is the joiner's, who sleeps: nobody else can change the number now.
+    tsan_release(&self);
     // (en.3) release: what this fiber did goes before the block's reuse; pairs with (en.2).
     self.references.store(1, std::memory_order_release);
   } else {
