@@ -3,7 +3,6 @@
 #include <heddle/fiber/record.hpp>
 
 #include <algorithm>
-#include <cstring>
 #include <mutex>
 
 namespace heddle::detail {

@@ -58,8 +58,9 @@ struct alignas(cache_line) fiber_record final : context, agent {
   fiber_record() noexcept : agent(true) {}
 
   fiber_record* next = nullptr;            // guarded by the queue that it is in
-  fiber_record* next_batch = nullptr;      // of the first of a batch, guarded by the injector; of
-                                           // the others: whom to prefetch, if anything
+  fiber_record* ahead = nullptr;           // further on in the injector, which guards it: of the
+                                           // first of a batch the next batch, of others a hint
+                                           // whom to prefetch
   stack* bound_stack = nullptr;            // own
   runtime_state* home = nullptr;           // constant while live
   atomic<std::uint64_t> id{0};             // constant while live; 0: free

@@ -69,18 +69,12 @@ void load_default_environment() noexcept {
 }
 #endif
 
-void start_fresh(context& target, [[maybe_unused]] const context& nobody) noexcept {
+void start_fresh(context& target) noexcept {
   target.caught = nullptr;
   target.uncaught = 0;
   target.error = 0;
 #if defined(__aarch64__)
   target.fpcr = 0;
-#endif
-#if defined(HEDDLE_TSAN)
-  // What its creator did so far happens before all that it does; and who creates it is whoever ran
-  // here last.
-  const tool_guise unconnected(nobody);
-  target.tsan_fiber = __tsan_create_fiber(0);
 #endif
 }
 
@@ -93,8 +87,8 @@ void prepare_guise([[maybe_unused]] context& target) noexcept {
 }
 
 void prepare_context(context& target, const stack& place, entry_fn entry,
-                     const context& nobody) noexcept {
-  start_fresh(target, nobody);
+                     [[maybe_unused]] const context& nobody) noexcept {
+  start_fresh(target);
 #if defined(HEDDLE_ASAN)
   target.fake_stack = nullptr;
   target.stack_bottom = place.bottom;
@@ -105,6 +99,12 @@ void prepare_context(context& target, const stack& place, entry_fn entry,
 #endif
   target.sp = boost::context::detail::make_fcontext(place.top, place.bytes(), entry);
   set_default_environment(target.sp);
+#if defined(HEDDLE_TSAN)
+  // What its creator did so far happens before all that it does; and who creates it is whoever ran
+  // here last.
+  const tool_guise unconnected(nobody);
+  target.tsan_fiber = __tsan_create_fiber(0);
+#endif
 }
 
 void prepare_home([[maybe_unused]] context& home) noexcept {
@@ -127,9 +127,9 @@ void prepare_home([[maybe_unused]] context& home) noexcept {
 #endif
 }
 
-void adopt_stack(context& target, [[maybe_unused]] context& ended, const thread_words& thread,
-                 const context& nobody) noexcept {
-  start_fresh(target, nobody);
+void adopt_stack(context& target, [[maybe_unused]] context& ended,
+                 const thread_words& thread) noexcept {
+  start_fresh(target);
   load_default_environment();
   thread.exceptions->caught = nullptr;
   thread.exceptions->uncaught = 0;
@@ -137,10 +137,6 @@ void adopt_stack(context& target, [[maybe_unused]] context& ended, const thread_
 #if defined(HEDDLE_ASAN)
   target.stack_bottom = ended.stack_bottom;
   target.stack_bytes = ended.stack_bytes;
-#endif
-#if defined(HEDDLE_TSAN)
-  __tsan_switch_to_fiber(target.tsan_fiber, __tsan_switch_to_fiber_no_sync);
-  retire_context(ended);
 #endif
 }
 

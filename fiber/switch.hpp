@@ -47,9 +47,8 @@ void prepare_context(context& target, const stack& place, entry_fn entry,
                      const context& nobody) noexcept;
 
 /// Makes `target`, which has not started, go on at once on the stack of `ended`, whose work is
-/// done.
-void adopt_stack(context& target, context& ended, const thread_words& thread,
-                 const context& nobody) noexcept;
+/// done. Not under ThreadSanitizer (see worker::reuses_last_stack).
+void adopt_stack(context& target, context& ended, const thread_words& thread) noexcept;
 
 /// Makes a context under whose name things can be done (tool_guise), and that never runs.
 void prepare_guise(context& target) noexcept;

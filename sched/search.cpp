@@ -113,7 +113,7 @@ fiber_record* worker::take_injected() noexcept {
   queue.lock();
   for (std::uint32_t i = 1; i < got; ++i) {
     fiber_record* next = rest->next;
-    if (rest->next_batch != nullptr) prefetch(rest->next_batch);
+    if (rest->ahead != nullptr) prefetch(rest->ahead);
     push_locked(rest);
     rest = next;
   }

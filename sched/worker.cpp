@@ -204,7 +204,7 @@ void worker::schedule(fiber_record* r, place where) noexcept {
     last->next = r;
     last = r;
     fiber_record*& earlier = before[i % prefetch_distance];
-    if (earlier != nullptr) earlier->next_batch = r;
+    if (earlier != nullptr) earlier->ahead = r;
     earlier = r;
   }
   rt.injected.push(first, last, half);
@@ -238,9 +238,9 @@ inline void worker::end_current(fiber_record* self) noexcept {
 
   queue.lock();
   fiber_record* next = pick_locked();
-  if (adopts_stacks && next != nullptr && next->sp == nullptr && next->stack_pages == pages) {
+  if (reuses_last_stack && next != nullptr && next->sp == nullptr && next->stack_pages == pages) {
     next->bound_stack = place_here;
-    adopt_stack(*next, ended_, words_, nobody_);
+    adopt_stack(*next, ended_, words_);
     current_.store(next, std::memory_order_relaxed);
     bump(turns);
     queue.unlock();
@@ -297,11 +297,9 @@ bool worker::bind_stack(fiber_record* r) noexcept {
   return true;
 }
 
-// ThreadSanitizer has to be told that who gets a stack comes after who had it, and would then miss
-// their races; so any other stack is better.
 inline stack* worker::take_stack(std::uint32_t& cached) noexcept {
   --cached;
-  if constexpr (adopts_stacks) return stacks_[cached];
+  if constexpr (reuses_last_stack) return stacks_[cached];
   return std::exchange(stacks_[numbers_.below(cached + 1)], stacks_[cached]);
 }
 

@@ -117,10 +117,12 @@ class alignas(cache_line) worker {
   // Of records that come from cold memory: this many at a time are on their way.
   static constexpr std::size_t prefetch_distance = 4;
 
+  // The stack that a fiber has just left is warm. But ThreadSanitizer has to be told that who gets
+  // a stack comes after who had it, and would miss their races: there any other is better.
 #if defined(HEDDLE_TSAN)
-  static constexpr bool adopts_stacks = false;  // see take_stack
+  static constexpr bool reuses_last_stack = false;
 #else
-  static constexpr bool adopts_stacks = true;
+  static constexpr bool reuses_last_stack = true;
 #endif
 
   static void bump(atomic<std::uint64_t>& counter) noexcept {

@@ -155,7 +155,7 @@ class channel_core {
   atomic<std::uint32_t> references_{1};
   struct alignas(cache_line) {
     spin_lock lock;
-    std::size_t slot = 0;           // guarded by lock, as head_seen
+    std::size_t slot = 0;           // tail modulo capacity; guarded by lock, as head_seen
     std::uint64_t head_seen = 0;    // not beyond out_.head
     atomic<std::uint64_t> tail{0};  // values ever put; written under lock
     waiters receivers;              // guarded by lock: in order of `came`
@@ -163,7 +163,7 @@ class channel_core {
   } in_;
   struct alignas(cache_line) {
     spin_lock lock;
-    std::size_t slot = 0;           // guarded by lock, as tail_seen
+    std::size_t slot = 0;           // head modulo capacity; guarded by lock, as tail_seen
     std::uint64_t tail_seen = 0;    // not beyond in_.tail
     atomic<std::uint64_t> head{0};  // values ever taken; written under lock
     waiters senders;                // in order of `came`

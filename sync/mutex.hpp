@@ -18,7 +18,8 @@
 //     locked|queued ──unlock──> locked[|queued]                  the first is the owner now: with
 //                                                                hand_off, or after a switch
 //
-//   I2  only the owner unlocks.  I3  queued, woken and hand_off change only under lock_.
+//   I2  only the owner unlocks.  I3  queued and hand_off change only under lock_, and woken is set
+//   only there; who was woken clears it when it tries.
 //   An unlock that takes a waiter off the queue happens wholly under lock_, and what is woken runs
 //   only after lock_ is open; any other is one compare-exchange. So whoever gets the mutex may
 //   destroy it.

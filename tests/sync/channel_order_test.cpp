@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// channel: those who wait are served in the order in which they came.
+// channel: those who wait are served in the order in which they came, and what a try that fails
+//   did not see came after it.
 #include "sync/crew.hpp"
 
 #include <heddle/sync/channel.hpp>

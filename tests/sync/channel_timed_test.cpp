@@ -8,7 +8,6 @@
 #include <chrono>
 #include <limits>
 #include <memory>
-#include <optional>
 #include <ratio>
 #include <stdexcept>
 
@@ -293,14 +292,4 @@ HEDDLE_TEST(ChannelTimed, WaitsFollowHeddlesClock) {
   EXPECT_EQ(timeouts.load(), 1);
   time.advance(1h);
   EXPECT_TRUE(eventually([&] { return timeouts.load() == 2; }));
-}
-
-TEST(Received, IsAnOptionalThatSaysWhy) {
-  heddle::channel<int> c(1);
-  EXPECT_EQ(c.try_receive().value_or(7), 7);
-  EXPECT_THROW((void)c.try_receive().value(), std::bad_optional_access);
-  c.send(1);
-  const heddle::received<int> one = c.receive_for(1ms);
-  EXPECT_EQ(one.value(), 1);
-  EXPECT_EQ(one.value_or(7), 1);
 }
