@@ -6,7 +6,8 @@
 //   its own worker within nanoseconds; to take it away costs both of them more than it gains
 //   (measured elsewhere: a factor of 74 on a ping-pong). So a thief takes from a worker that makes
 //   progress only where several fibers wait, and else only after it has seen no progress for
-//   `patience`.
+//   `patience`. And each look takes cache lines away from the worker that writes them, which
+//   costs it as much as some ten switches: while others switch, looks become rarer.
 #include <heddle/base/assert.hpp>
 #include <heddle/fiber/switch.hpp>
 #include <heddle/sched/clock.hpp>
@@ -25,6 +26,7 @@ namespace {
 
 constexpr std::int64_t spin_ns = 50'000;  // about what waking an OS thread takes
 constexpr std::int64_t patience_ns = 600;
+constexpr std::int64_t shortest_gap_ns = 250, longest_gap_ns = 2'000;  // between looks at others
 constexpr std::uint32_t worth_a_steal = 4;  // fibers in the ring of a worker that makes progress
 constexpr std::uint32_t inject_batch = 32;
 constexpr std::uint32_t most_held_back = 4096;
@@ -124,6 +126,7 @@ fiber_record* worker::take_injected() noexcept {
 fiber_record* worker::search() noexcept {
   rt.idle.begin_search();
   watched_ = {};
+  look_gap_ns_ = look_again_ns_ = 0;
   bool woken = false;
   for (std::int64_t give_up = real_now_ns() + spin_ns;;) {
     if (rt.stop_workers.load(std::memory_order_relaxed) || (spare && superfluous())) {
@@ -131,9 +134,11 @@ fiber_record* worker::search() noexcept {
       return nullptr;
     }
     if (timers.earliest() != no_deadline) fire_timers(timers);
-    fire_overdue_timers();
     fiber_record* found = take_waiting();
-    if (found == nullptr) found = steal();
+    if (found == nullptr && real_now_ns() >= look_again_ns_) {
+      fire_overdue_timers();
+      found = steal();
+    }
     if (found != nullptr) {
       if (woken) rt.held_back.store(0, std::memory_order_relaxed);
       in_fibers.store(true, std::memory_order_relaxed);
@@ -159,17 +164,21 @@ fiber_record* worker::search() noexcept {
 
 fiber_record* worker::steal() noexcept {
   constexpr std::uint32_t room = decltype(queue)::capacity / 2;
+  const std::int64_t now = real_now_ns();
+  std::uint64_t turns_of_all = 0;
   const unsigned count = rt.worker_count();
   const unsigned start = numbers_.below(count);
   for (unsigned i = 0; i < count; ++i) {
     worker* victim = rt.worker_at((start + i) % count);
-    if (victim == this || victim->queue.empty()) continue;
-    bool stalled = false;
+    if (victim == this) continue;
     const auto turns_now = victim->turns.load(std::memory_order_relaxed);
+    turns_of_all += turns_now;
+    if (victim->queue.empty()) continue;
+    bool stalled = false;
     if (watched_.who == victim && watched_.turns == turns_now) {
-      stalled = real_now_ns() - watched_.since >= patience_ns;
+      stalled = now - watched_.since >= patience_ns;
     } else if (watched_.who == nullptr || watched_.who == victim) {
-      watched_ = {victim, turns_now, real_now_ns()};
+      watched_ = {victim, turns_now, now};
     }
     if (!stalled && victim->queue.size() < worth_a_steal && !chaos(4)) continue;
     fiber_record* loot[room];
@@ -184,6 +193,10 @@ fiber_record* worker::steal() noexcept {
     queue.unlock();
     return loot[0];
   }
+  const bool they_switch = turns_of_all != turns_seen_;
+  turns_seen_ = turns_of_all;
+  look_gap_ns_ = they_switch ? std::clamp(2 * look_gap_ns_, shortest_gap_ns, longest_gap_ns) : 0;
+  look_again_ns_ = now + look_gap_ns_;
   // Watch somebody else next time, if this one has nothing left or goes on by itself.
   if (watched_.who != nullptr &&
       (watched_.who->queue.empty() ||
@@ -207,16 +220,14 @@ bool worker::fire_timers(timer_store& from) noexcept {
 }
 
 // Of workers that are inside one fiber for long.
-bool worker::fire_overdue_timers() noexcept {
+void worker::fire_overdue_timers() noexcept {
   constexpr std::int64_t grace_ns = 500'000;
-  bool any = false;
   for (unsigned i = 0, count = rt.worker_count(); i < count; ++i) {
     worker* other = rt.worker_at(i);
     const std::int64_t due = other->timers.earliest();
     if (other == this || due == no_deadline || due >= now_ns() - grace_ns) continue;
-    any = fire_timers(other->timers) || any;
+    fire_timers(other->timers);
   }
-  return any;
 }
 
 // The last look before sleep. A queue whose worker makes progress is left to it: every fiber that

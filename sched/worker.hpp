@@ -159,7 +159,7 @@ class alignas(cache_line) worker {
   fiber_record* take_pinned() noexcept;
   fiber_record* take_injected() noexcept;
   fiber_record* steal() noexcept;
-  bool fire_overdue_timers() noexcept;
+  void fire_overdue_timers() noexcept;
   void sleep() noexcept;
   bool anything_to_do() noexcept;
   bool superfluous() const noexcept;
@@ -185,6 +185,9 @@ class alignas(cache_line) worker {
     std::uint64_t turns = 0;
     std::int64_t since = 0;
   } watched_;  // whom this worker would steal from, if it made no progress
+  // When to look at others' queues again, and how often they had switched at the last look.
+  std::int64_t look_gap_ns_ = 0, look_again_ns_ = 0;
+  std::uint64_t turns_seen_ = 0;
   context home_;
   context deputy_;  // to the tools: does what is left to be done for the one who left
   context nobody_;  // to the tools: makes fibers, and has no past
