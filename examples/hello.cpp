@@ -19,8 +19,8 @@ int main(int argc, char** argv) {
   // run() starts the worker threads, calls the function in a first fiber, and gives back what that
   // returned. When run() is done, no fiber is left and the threads are gone.
   const std::string_view answer = heddle::run([]() -> std::string_view {
-    // A heddle::fiber is used like a std::jthread, but it costs as little as a function object: a
-    // program may have a million of them.
+    // A heddle::fiber is used like a std::jthread, but it costs so little that a program may have a
+    // million of them.
     heddle::fiber greeter({.name = "greeter"}, [] {
       std::cout << "hello from the fiber '" << heddle::this_fiber::name() << "'\n";
     });

@@ -3,6 +3,7 @@
 #include <heddle/base/chaos.hpp>
 #include <heddle/base/futex.hpp>
 #include <heddle/sched/blocking_pool.hpp>
+#include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/wait.hpp>
@@ -26,19 +27,36 @@ runtime_state* current_runtime() noexcept {
   return w != nullptr ? &w->rt : blocking_for;
 }
 
-void blocking_pool::run(blocking_job& job) {
+// A case of its fiber's wait: to take it out of the queue and to claim it is to begin it.
+struct blocking_pool::queued_job : waiter {
+  queued_job(const waiting& wait, blocking_job& j) noexcept
+      : waiter(wait.who(), wait.claim()), job(j) {}
+
+  blocking_job& job;
+};
+
+void blocking_pool::run(blocking_job& job, bool is_cancellation_point) {
   ensure_thread();
-  agent& self = this_agent();
-  job.who = &self;
-  struct order {
-    blocking_pool* pool;
-    blocking_job* job;
-  } now{this, &job};
-  sleep_unclaimed(self, {[](void* o) noexcept {
-                           const order it = *static_cast<order*>(o);
-                           it.pool->submit(*it.job);
-                         },
-                         &now});
+  waiting wait(is_cancellation_point);
+  queued_job me(wait, job);
+  lock_.lock();
+  jobs_.push_back(me);
+  const commit publish{[](void* p) noexcept {
+                         auto* pool = static_cast<blocking_pool*>(p);
+                         pool->lock_.unlock();
+                         pool->word_.fetch_add(1, std::memory_order_relaxed);
+                         futex_wake(&pool->word_);
+                       },
+                       this};
+  if (wait.sleep(publish) != case_cancelled) return;
+  {
+    const std::lock_guard hold(lock_);
+    if (me.linked()) {
+      me.unlink();
+      --queued_;
+    }
+  }
+  throw_cancelled();
 }
 
 void blocking_pool::ensure_thread() {
@@ -81,25 +99,13 @@ void blocking_pool::ensure_thread() {
   }
 }
 
-void blocking_pool::submit(blocking_job& job) noexcept {
-  {
-    const std::lock_guard hold(lock_);
-    (last_ == nullptr ? first_ : last_->next) = &job;
-    last_ = &job;
-  }
-  word_.fetch_add(1, std::memory_order_relaxed);
-  futex_wake(&word_);
-}
-
-blocking_job* blocking_pool::next_job() noexcept {
+blocking_pool::queued_job* blocking_pool::next_job() noexcept {
   const std::lock_guard hold(lock_);
-  blocking_job* job = first_;
-  if (job != nullptr) {
-    first_ = job->next;
-    if (first_ == nullptr) last_ = nullptr;
+  while (waiter* first = jobs_.pop_front()) {
     --queued_;
+    if (first->try_claim()) return static_cast<queued_job*>(first);
   }
-  return job;
+  return nullptr;
 }
 
 void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
@@ -107,16 +113,16 @@ void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
   std::int64_t leave_at = real_now_ns() + linger_ns;
   for (;;) {
     const auto word = word_.load(std::memory_order_relaxed);
-    if (blocking_job* job = next_job()) {
-      agent& who = *job->who;
-      job->run(*job);
+    if (queued_job* next = next_job()) {
+      agent& who = *next->who;
+      next->job.run(next->job);
       ready(who);
       leave_at = real_now_ns() + linger_ns;
       continue;
     }
     {
       const std::lock_guard hold(lock_);
-      if (first_ != nullptr) continue;
+      if (!jobs_.empty()) continue;
       // Who has announced a job may count on this thread.
       if (stopping_ || (queued_ == 0 && real_now_ns() >= leave_at)) {
         --threads_;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <heddle/base/spin_lock.hpp>
-#include <heddle/fiber/agent.hpp>
+#include <heddle/sched/wait.hpp>
 
 #include <cstdint>
 #include <list>
@@ -18,8 +18,6 @@ class runtime_state;
 /// A call to run; lies on the stack of the fiber that waits for it.
 struct blocking_job {
   void (*run)(blocking_job&) noexcept = nullptr;
-  agent* who = nullptr;
-  blocking_job* next = nullptr;
 };
 
 class blocking_pool {
@@ -28,22 +26,23 @@ class blocking_pool {
   ~blocking_pool() { stop(); }
 
   /// Runs `job` on a thread of the pool while the calling fiber waits. Throws std::system_error
-  /// (resource_unavailable_try_again) if no thread is there and none can be started.
-  void run(blocking_job& job);
+  /// (resource_unavailable_try_again) if no thread is there and none can be started; if it is a
+  /// `cancellation_point`, cancelled: then `job` has not begun, and does not.
+  void run(blocking_job& job, bool cancellation_point);
   void stop() noexcept;
 
  private:
+  struct queued_job;
+
   void ensure_thread();
-  void submit(blocking_job& job) noexcept;
   void serve(std::list<std::thread>::iterator self) noexcept;
-  blocking_job* next_job() noexcept;
+  queued_job* next_job() noexcept;
   void reap() noexcept;
 
   runtime_state& rt_;
   const unsigned limit_;
   spin_lock lock_;
-  blocking_job* first_ = nullptr;   // guarded by lock_
-  blocking_job* last_ = nullptr;    // the same
+  intrusive_list<waiter> jobs_;     // guarded by lock_; each a queued_job
   std::uint32_t queued_ = 0;        // the same; also what is announced but not linked yet
   std::uint32_t idle_ = 0;          // the same
   std::uint32_t threads_ = 0;       // the same

@@ -61,7 +61,8 @@ class fiber {
   /// If joinable: request_stop() and join() first.
   fiber& operator=(fiber&& other) noexcept;
   /// If joinable: request_stop() and join(); no cancellation point. It does not cancel: where the
-  /// fiber waits for what never comes, so does this. Call cancel() before.
+  /// fiber waits for what never comes, so does this. Call cancel() before. A fiber of the default
+  /// runtime stands still once the process exits: a global handle must have been joined by then.
   ~fiber();
 
   bool joinable() const noexcept { return record_ != nullptr; }

@@ -27,7 +27,7 @@ runtime::~runtime() {
   job.self = this;
   job.run = [](detail::blocking_job& j) noexcept { static_cast<end&>(j).self->state_.reset(); };
   try {
-    if (!detail::run_blocking(job)) state_.reset();
+    if (!detail::run_blocking(job, false)) state_.reset();
   } catch (const std::system_error&) {
     state_.reset();  // no thread to be had: here, then
   }
@@ -60,10 +60,10 @@ runtime_state& spawning_runtime() {
   return current != nullptr ? *current : state_of(runtime::default_runtime());
 }
 
-bool run_blocking(blocking_job& job) {
+bool run_blocking(blocking_job& job, bool is_cancellation_point) {
   worker* w = current_worker();
   if (w == nullptr) return false;
-  w->rt.blocking.run(job);
+  w->rt.blocking.run(job, is_cancellation_point);
   return true;
 }
 

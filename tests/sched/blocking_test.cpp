@@ -167,6 +167,57 @@ HEDDLE_TEST_WITH(Blocking, ServesWhoQueuesInTheOrderTheyCame, .max_blocking = 1)
   ASSERT_EQ(order.size(), 10u);
 }
 
+HEDDLE_TEST_WITH(Blocking, IsCancelledInTheQueueAndNotOnceItHasBegun, .max_blocking = 1) {
+  std::atomic<bool> begun{false}, go_on{false}, ended{false}, ran{false}, threw{false};
+  fiber first([&] {
+    blocking([&] {
+      begun = true;
+      while (!go_on) std::this_thread::yield();
+    });
+    ended = true;
+  });
+  ASSERT_TRUE(eventually([&] { return begun.load(); }));
+  const auto parks = rt.stats().parks;
+  fiber second([&] {
+    try {
+      blocking([&] { ran = true; });
+    } catch (const heddle::cancelled&) {
+      threw = true;
+      throw;
+    }
+  });
+  ASSERT_TRUE(eventually([&] { return rt.stats().parks > parks; }));
+  second.cancel();
+  first.cancel();
+  EXPECT_TRUE(eventually([&] { return threw.load(); }));
+  EXPECT_FALSE(ended);
+  go_on = true;
+  first.join();
+  second.join();
+  EXPECT_TRUE(ended);
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(blocking([] { return 5; }), 5) << "the queue goes on";
+}
+
+HEDDLE_TEST_WITH(Blocking, IsCancelledAsItBeginsOrRunsNeverBoth, .max_blocking = 1) {
+  std::atomic<int> ran{0}, returned{0}, threw{0};
+  const int n = static_cast<int>(rounds(2'000));
+  for (int i = 0; i < n; ++i) {
+    fiber f([&] {
+      try {
+        blocking([&] { ++ran; });
+        ++returned;
+      } catch (const heddle::cancelled&) {
+        ++threw;
+      }
+    });
+    if (i % 2 == 0) this_fiber::yield();
+    f.cancel();
+  }
+  EXPECT_EQ(ran, returned);
+  EXPECT_EQ(returned + threw, n);
+}
+
 HEDDLE_TEST(Blocking, UsesItsThreadsAgain) {
   std::set<pid_t> threads;
   for (int i = 0; i < 200; ++i) threads.insert(blocking([] { return thread_id(); }));
