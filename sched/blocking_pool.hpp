@@ -4,6 +4,7 @@
 //   Any thread may call. Lock order: the pool's lock, then nothing.
 #pragma once
 
+#include <heddle/base/intrusive_list.hpp>
 #include <heddle/base/spin_lock.hpp>
 #include <heddle/sched/wait.hpp>
 
@@ -27,7 +28,7 @@ class blocking_pool {
 
   /// Runs `job` on a thread of the pool while the calling fiber waits. Throws std::system_error
   /// (resource_unavailable_try_again) if no thread is there and none can be started; if it is a
-  /// `cancellation_point`, cancelled: then `job` has not begun, and does not.
+  /// `cancellation_point`, cancelled: then `job` is not run.
   void run(blocking_job& job, bool cancellation_point);
   void stop() noexcept;
 

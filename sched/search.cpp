@@ -206,9 +206,9 @@ fiber_record* worker::steal() noexcept {
   return nullptr;
 }
 
-bool worker::fire_timers(timer_store& from) noexcept {
+void worker::fire_timers(timer_store& from) noexcept {
   const std::int64_t now = now_ns();
-  if (from.earliest() > now) return false;
+  if (from.earliest() > now) return;
   constexpr std::size_t room = 64;
   agent* fired[room];
   std::size_t count;
@@ -216,7 +216,6 @@ bool worker::fire_timers(timer_store& from) noexcept {
     count = from.expire(now, fired, room);
     for (std::size_t i = 0; i < count; ++i) ready(*fired[i], place::back);
   } while (count == room);
-  return true;
 }
 
 // Of workers that are inside one fiber for long.

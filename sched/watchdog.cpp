@@ -140,7 +140,7 @@ void watchdog::give_away_work(worker& stuck) noexcept {
     for (std::uint32_t i = 1; i < got; ++i) waiting[i - 1]->next = waiting[i];
     if (got > 0) rt_.injected.push(waiting[0], waiting[got - 1], got);
   } while (got > 0 && turns == stuck.turns.load(std::memory_order_relaxed));
-  (void)worker::fire_timers(stuck.timers);
+  worker::fire_timers(stuck.timers);
 }
 
 // Work that would run if worker `stuck` did not hold it up (any worker, if it is not one).

@@ -88,8 +88,8 @@ class alignas(cache_line) worker {
   bool has_work() const noexcept {
     return !queue.empty() || inbox_size_.load(std::memory_order_relaxed) > 0;
   }
-  /// Wakes those whose time has come; false if there were none.
-  static bool fire_timers(timer_store& from) noexcept;
+  /// Wakes those whose time has come.
+  static void fire_timers(timer_store& from) noexcept;
   void start();  // std::system_error
   void join();
   [[noreturn]] static void fiber_main(arrival from) noexcept;
