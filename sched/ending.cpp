@@ -13,20 +13,6 @@
 
 namespace heddle::detail {
 
-void destroy_locals(fiber_record& self) noexcept {
-  // Without the lock: only others' first use of a name or a stop source could make them meanwhile,
-  // and those have no locals.
-  // (fr.2) acquire: sees what was made; pairs with (fr.1).
-  fiber_extras* extras = self.extras.load(std::memory_order_acquire);
-  if (extras == nullptr) return;
-  // A destructor may use another local, even make one anew.
-  while (!extras->locals.empty()) {
-    const local_value last = extras->locals.back();
-    extras->locals.pop_back();
-    last.destroy(last.value);
-  }
-}
-
 void announce_end(fiber_record& self) noexcept {
   runtime_state& rt = *self.home;
   // (en.1) acquire: the others' references are gone, and what they did is seen; pairs with (en.2).

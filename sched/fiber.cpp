@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // fiber: joining, detaching, stopping, cancelling.
+#include <heddle/base/assert.hpp>
 #include <heddle/sched/fiber.hpp>
 #include <heddle/sched/options.hpp>
+#include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <mutex>
+#include <string>
 #include <system_error>
 
 namespace heddle {
@@ -25,7 +28,8 @@ fiber& fiber::operator=(fiber&& other) noexcept {
 fiber::~fiber() {
   if (record_ == nullptr) return;
   detail::request_stop(*record_);
-  detail::join_fiber(record_, false);
+  // Like all that stand still when the process exits, it is left where it is.
+  if (!detail::stands_still(*record_)) detail::join_fiber(record_, false);
 }
 
 void fiber::join() {
@@ -72,9 +76,30 @@ unsigned fiber::hardware_concurrency() noexcept { return detail::usable_processo
 
 namespace detail {
 
+namespace {
+
+[[noreturn, gnu::cold]] void throw_stands_still(fiber_record& r) {
+  char name[256];
+  const auto id = r.id.load(std::memory_order_relaxed);
+  copy_name(r, id, name, sizeof name);
+  std::string who = std::to_string(id);
+  if (name[0] != '\0') who += " '" + std::string(name) + "'";
+  throw std::system_error(
+      std::make_error_code(std::errc::resource_deadlock_would_occur),
+      "heddle: a wait for fiber " + who +
+          " while the process exits, for ever: the default runtime's fibers stand still by now. "
+          "Wait before main returns, or exit is called");
+}
+
+}  // namespace
+
 void join_fiber(fiber_record* r, bool is_cancellation_point) {
   if (is_cancellation_point) cancellation_point();
+  if (process_exits() && stands_still(*r)) throw_stands_still(*r);
   waiting wait(is_cancellation_point);
+  HEDDLE_CHECK(&wait.who() != r,
+               "a fiber destroys its own handle, which waits for its end (a global one by calling "
+               "exit): detach() it before");
   join_wait join{&wait.who(), wait.claim()};
   r->lock.lock();
   if (r->phase.load(std::memory_order_relaxed) == fiber_phase::ended) {

@@ -61,15 +61,17 @@ class fiber {
   /// If joinable: request_stop() and join() first.
   fiber& operator=(fiber&& other) noexcept;
   /// If joinable: request_stop() and join(); no cancellation point. It does not cancel: where the
-  /// fiber waits for what never comes, so does this. Call cancel() before. A fiber of the default
-  /// runtime stands still once the process exits: a global handle must have been joined by then.
+  /// fiber waits for what never comes, so does this. Call cancel() before. While the process exits,
+  /// a fiber of the default runtime is left where it stands still. Aborts, with a message, in the
+  /// fiber itself.
   ~fiber();
 
   bool joinable() const noexcept { return record_ != nullptr; }
   /// Waits until the fiber has ended and all that it owned is destroyed; that happens before the
   /// return. A cancellation point.
   /// \throws std::system_error: invalid_argument if not joinable, resource_deadlock_would_occur if
-  ///   it is the caller itself; cancelled (it is then still joinable).
+  ///   it is the caller itself, or stands still while the caller exits the process; cancelled (it
+  ///   is then still joinable).
   void join();
   /// \throws std::system_error (invalid_argument) if not joinable.
   void detach();

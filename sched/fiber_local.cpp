@@ -1,24 +1,39 @@
 // SPDX-License-Identifier: BSL-1.0
 // fiber_local: where the values lie: in the fiber's extras, or in the thread's own list.
+#include <heddle/sched/ending.hpp>
 #include <heddle/sched/fiber_local.hpp>
 #include <heddle/sched/worker.hpp>
 
+#include <cxxabi.h>
+
 #include <algorithm>
+#include <vector>
+
+extern "C" void* __dso_handle;
 
 namespace heddle::detail {
 
 namespace {
 
-struct thread_locals {
-  std::vector<local_value> values;
-  ~thread_locals() {
-    while (!values.empty()) {
-      const local_value last = values.back();
-      values.pop_back();
-      last.destroy(last.value);
-    }
+// thread_local: the values of a plain thread. A pointer, since destructors of static objects ask
+// for it after the thread's thread-locals were destroyed; what is made then is left to the process.
+constinit thread_local std::vector<local_value>* values_of_thread = nullptr;
+
+void destroy_all(std::vector<local_value>& values) noexcept {
+  // A destructor may use another local, even make one anew.
+  while (!values.empty()) {
+    const local_value last = values.back();
+    values.pop_back();
+    last.destroy(last.value);
   }
-};
+}
+
+void end_of_thread(void* values) {
+  auto* list = static_cast<std::vector<local_value>*>(values);
+  destroy_all(*list);
+  delete list;
+  values_of_thread = nullptr;
+}
 
 /// The list of the calling fiber, or thread; null if the fiber has none yet.
 [[gnu::noinline]] std::vector<local_value>* locals(bool make) {
@@ -28,12 +43,23 @@ struct thread_locals {
     if (!make && self.extras.load(std::memory_order_relaxed) == nullptr) return nullptr;
     return &extras_of(self).locals;
   }
-  // thread_local: the values of a plain thread.
-  thread_local thread_locals mine;
-  return &mine.values;
+  if (make && values_of_thread == nullptr) {
+    values_of_thread = new std::vector<local_value>;
+    // What a thread_local with a destructor compiles to.
+    abi::__cxa_thread_atexit(&end_of_thread, values_of_thread, &__dso_handle);
+  }
+  return values_of_thread;
 }
 
 }  // namespace
+
+void destroy_locals(fiber_record& self) noexcept {
+  // Without the lock: only others' first use of a name or a stop source could make them meanwhile,
+  // and those have no locals.
+  // (fr.2) acquire: sees what was made; pairs with (fr.1).
+  fiber_extras* extras = self.extras.load(std::memory_order_acquire);
+  if (extras != nullptr) destroy_all(extras->locals);
+}
 
 std::uint64_t new_local_key() noexcept {
   static atomic<std::uint64_t> last{0};

@@ -5,6 +5,7 @@
 #include <heddle/sched/overflow.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/wait.hpp>
 
 #include <pthread.h>
 
@@ -15,13 +16,15 @@
 
 namespace heddle::detail {
 
+constinit atomic<const agent*> exiting_agent{nullptr};
+
 namespace {
 
 constinit spin_lock runtimes_lock;
 constinit runtime_state* runtimes = nullptr;  // guarded by runtimes_lock; linked by next_runtime
 constinit runtime_state* halted_at_exit = nullptr;
+constinit atomic<const runtime_state*> left_at_exit{nullptr};  // whose fiber exits
 constinit atomic<bool> forked{false};
-constinit atomic<bool> exiting{false};
 
 void describe_current(char* out, std::size_t size) noexcept {
   worker* w = current_worker();
@@ -40,17 +43,27 @@ void describe_current(char* out, std::size_t size) noexcept {
 // Each worker goes to its home stack at its next switch, so that whoever parks has opened the lock
 // of what it waits for, and stands still there.
 void halt() noexcept {
+  if (forked.load(std::memory_order_relaxed)) return;  // there are no workers
   constexpr std::int64_t patience_ns = 100'000'000;
   const std::int64_t until = real_now_ns() + patience_ns;
-  exiting.store(true, std::memory_order_relaxed);
+  worker* own = current_worker();
+  if (own != nullptr) {
+    left_at_exit.store(&own->rt, std::memory_order_relaxed);
+    own->leave_thread();
+  }
+  exiting_agent.store(&this_agent(), std::memory_order_relaxed);
   halted_at_exit->halting();
   for (unsigned i = 0, count = halted_at_exit->worker_count(); i < count; ++i) {
     worker* w = halted_at_exit->worker_at(i);
-    if (w == current_worker()) continue;
+    for (backoff wait; w != own && !w->halt() && real_now_ns() < until;) wait.pause();
+  }
+  for (unsigned i = 0, count = halted_at_exit->worker_count(); i < count; ++i) {
+    worker* w = halted_at_exit->worker_at(i);
     backoff wait;
-    while (!w->halt() && real_now_ns() < until) wait.pause();
     // (pr.1) acquire: nothing of a fiber's runs there any more; pairs with (wk.6).
-    while (w->in_fibers.load(std::memory_order_acquire) && real_now_ns() < until) wait.pause();
+    while (w != own && w->in_fibers.load(std::memory_order_acquire) && real_now_ns() < until) {
+      wait.pause();
+    }
   }
 }
 
@@ -81,7 +94,30 @@ void in_forked_child() noexcept {
 
 }  // namespace
 
-bool process_exits() noexcept { return exiting.load(std::memory_order_relaxed); }
+bool exits_from(const runtime_state& rt) noexcept {
+  return left_at_exit.load(std::memory_order_relaxed) == &rt;
+}
+
+bool stands_still(const fiber_record& r) noexcept {
+  if (!process_exits() || !is_exiting(this_agent()) || r.home != halted_at_exit) return false;
+  // Who was running when all were halted may end, but has no second turn.
+  std::int64_t complain_at = real_now_ns() + exit_patience_ns;
+  for (unsigned i = 0, count = halted_at_exit->worker_count(); i < count; ++i) {
+    worker* w = halted_at_exit->worker_at(i);
+    bool runs = true;
+    for (backoff wait; runs; wait.pause()) {
+      // With its queue locked what its last fiber did is seen.
+      decltype(w->queue)::thief(w->queue).with_lock([&] { runs = w->current() == &r; });
+      if (!runs || real_now_ns() < complain_at) continue;
+      complain_at = no_deadline;
+      complain(
+          "exit() has waited for 1 s for fiber %llu, which runs without a switch, and goes on "
+          "waiting. Let it look at its stop token, or end it before main returns.",
+          static_cast<unsigned long long>(r.id.load(std::memory_order_relaxed)));
+    }
+  }
+  return r.phase.load(std::memory_order_relaxed) != fiber_phase::ended;
+}
 
 void prepare_process() noexcept {
   [[maybe_unused]] static const bool once = [] {
@@ -97,7 +133,7 @@ void prepare_process() noexcept {
 
 void refuse_after_fork() noexcept {
   HEDDLE_CHECK(!forked.load(std::memory_order_relaxed),
-               "heddle was used in a forked child, where its threads do not exist; a child may "
+               "used in a forked child, where the threads of the runtime do not exist; a child may "
                "only call exec or _exit");
 }
 

@@ -3,11 +3,18 @@
 //   exit, and refuses to work in a forked child.
 #pragma once
 
+#include <heddle/base/atomic.hpp>
+#include <heddle/fiber/record.hpp>
+
 #include <cstddef>
+#include <cstdint>
 
 namespace heddle::detail {
 
 class runtime_state;
+
+/// The thread that exits, from the moment when exit() halts the default runtime; null before.
+extern atomic<const agent*> exiting_agent;
 
 /// Installs the fork handler and the fiber's name for assertions; any number of times.
 void prepare_process() noexcept;
@@ -18,8 +25,21 @@ void delist(runtime_state& rt) noexcept;
 /// Halts the workers of `rt` when the process exits.
 void halt_at_exit(runtime_state& rt) noexcept;
 
-/// From the moment when exit() halts them.
-bool process_exits() noexcept;
+inline bool process_exits() noexcept {
+  return exiting_agent.load(std::memory_order_relaxed) != nullptr;
+}
+inline bool is_exiting(const agent& who) noexcept {
+  return exiting_agent.load(std::memory_order_relaxed) == &who;
+}
+
+/// It is a fiber of `rt` that exits; so `rt` will never be without fibers.
+bool exits_from(const runtime_state& rt) noexcept;
+
+/// How long exit() waits before it says so.
+inline constexpr std::int64_t exit_patience_ns = 1'000'000'000;
+
+/// The caller exits, and `r`, which was halted, will never end. Waits while `r` still runs.
+bool stands_still(const fiber_record& r) noexcept;
 
 /// Ends the process with a message if it is the child of a fork: its workers are not there.
 void refuse_after_fork() noexcept;

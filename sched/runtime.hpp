@@ -34,7 +34,8 @@ class runtime {
   /// Runs `f(args...)` in a fiber and waits; returns its result or rethrows what left it, also
   /// heddle::cancelled. `f` may take a std::stop_token first. From a plain thread it blocks that
   /// thread; from a fiber (of any runtime) the fiber waits. No cancellation point.
-  /// \throws std::invalid_argument for a null callable; std::system_error if resources run out.
+  /// \throws std::invalid_argument for a null callable; std::system_error if resources run out, or
+  ///   while the caller exits the process, where the default runtime stands still.
   template <class F, class... A>
   auto run(F&& f, A&&... args) -> detail::call_result<F, A...>;
 
@@ -100,12 +101,12 @@ void runtime::go(F&& f, A&&... args) {
 /// Makes a runtime for one call, runs `f(args...)` in it and destroys it: fibers that are still
 /// alive are cancelled and waited for. What main() does. Otherwise as runtime::run.
 template <class F, class... A>
-requires(!std::is_same_v<std::remove_cvref_t<F>, options>) auto run(F&& f, A&&... args) {
+requires(!std::is_same_v<std::remove_cvref_t<F>, options>) decltype(auto) run(F&& f, A&&... args) {
   runtime rt;
   return rt.run(std::forward<F>(f), std::forward<A>(args)...);
 }
 template <class F, class... A>
-auto run(options wanted, F&& f, A&&... args) {
+decltype(auto) run(options wanted, F&& f, A&&... args) {
   runtime rt(wanted);
   return rt.run(std::forward<F>(f), std::forward<A>(args)...);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait: sleeping and being made ready, for fibers and for OS threads.
+#include <heddle/base/assert.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/process.hpp>
@@ -28,6 +29,15 @@ struct thread_agent : agent {
 
 void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept {
   refuse_after_fork();
+  if (deadline_ns == no_deadline && is_exiting(self)) {
+    sleep_until_notified(self, real_now_ns() + exit_patience_ns);
+    if (self.notified.load(std::memory_order_relaxed) == 0) {
+      complain(
+          "exit() has waited for 1 s, in a static object's destructor or a handler of atexit, and "
+          "goes on waiting. If it is for a fiber of the default runtime: those stand still by now. "
+          "Wait for them before main returns, or exit is called.");
+    }
+  }
   // (wt.1) acquire: what the waker did before ready() is seen; pairs with (wt.2).
   while (self.notified.load(std::memory_order_acquire) == 0) {
     if (deadline_ns != no_deadline && real_now_ns() >= deadline_ns) return;

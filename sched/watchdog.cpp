@@ -163,8 +163,8 @@ void watchdog::report(worker& stuck, std::int64_t ran_ns) noexcept {
   char name[256];
   copy_name(*r, id, name, sizeof name);
   complain(
-      "fiber %llu%s%s%s has run for %.1f s without a switch while others waited on its worker; "
-      "they were given to another. Put blocking calls into heddle::blocking(), and "
+      "fiber %llu%s%s%s has run for %.1f s without a switch while others waited on its worker. "
+      "Put blocking calls into heddle::blocking(), and "
       "this_fiber::yield() into long loops.",
       static_cast<unsigned long long>(id), name[0] != '\0' ? " '" : "", name,
       name[0] != '\0' ? "'" : "", static_cast<double>(ran_ns) * 1e-9);

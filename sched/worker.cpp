@@ -136,6 +136,11 @@ bool worker::halt() noexcept {
   return decltype(queue)::thief(queue).with_lock([this] { budget_ = 1; });
 }
 
+void worker::leave_thread() noexcept {
+  current_.store(nullptr, std::memory_order_relaxed);
+  set_current_worker(nullptr);
+}
+
 void worker::yield() noexcept {
   fiber_record* self = current();
   if (self->pins != 0 || chaos(3)) [[unlikely]] {

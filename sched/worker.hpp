@@ -79,6 +79,9 @@ class alignas(cache_line) worker {
   /// The process exits: it goes home at its next switch, and stands still there. False if it is in
   /// the middle of a switch.
   bool halt() noexcept;
+  /// Own: the running fiber exits the process. It goes on as a plain thread, and never switches;
+  /// what waits on this worker is for others to take.
+  void leave_thread() noexcept;
   /// What this thread's own stack refers to is no leak.
   void keep_home() const noexcept {
 #if defined(HEDDLE_ASAN)

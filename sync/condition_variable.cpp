@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // condition_variable: waiting and notifying.
 #include <heddle/base/assert.hpp>
+#include <heddle/sched/process.hpp>
 #include <heddle/sync/condition_variable.hpp>
 
 namespace heddle {
 
 condition_variable::~condition_variable() {
-  HEDDLE_DCHECK(count_.load(std::memory_order_relaxed) == 0,
+  HEDDLE_DCHECK(count_.load(std::memory_order_relaxed) == 0 || detail::process_exits(),
                 "condition_variable %p is destroyed while it is waited on",
                 static_cast<void*>(this));
   detail::await_leavers(leaving_);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // mutex: waiting and waking.
+#include <heddle/sched/process.hpp>
 #include <heddle/sched/wait.hpp>
 #include <heddle/sync/mutex.hpp>
 
@@ -139,7 +140,8 @@ void mutex::unlock_slow() noexcept {
     lock_.unlock();  // the last one queued gave up meanwhile
   }
   // If the one who was woken cannot run (pinned to a busy worker), the next one can, perhaps.
-  const bool hand_over = switched || (now & (hand_off | woken)) != 0;
+  // While the process exits, who waits may stand still: the mutex stays free for who goes on.
+  const bool hand_over = (switched || (now & (hand_off | woken)) != 0) && !detail::process_exits();
   detail::agent* next = nullptr;
   while (detail::mutex_waiter* w = first_) {
     unlink_locked(*w);

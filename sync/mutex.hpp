@@ -31,6 +31,9 @@
 #include <heddle/base/intrusive_list.hpp>
 #include <heddle/base/spin_lock.hpp>
 #include <heddle/fiber/agent.hpp>
+#if defined(HEDDLE_ASSERTIONS)
+#include <heddle/sched/process.hpp>
+#endif
 
 #include <cstdint>
 #include <stop_token>
@@ -53,19 +56,22 @@ class mutex {
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
   ~mutex() {
-    HEDDLE_DCHECK(state_.load(std::memory_order_relaxed) == 0,
+    // Whoever stands still when the process exits may own it, or wait for it.
+    HEDDLE_DCHECK(state_.load(std::memory_order_relaxed) == 0 || detail::process_exits(),
                   "mutex %p is destroyed while it is locked or waited for",
                   static_cast<void*>(this));
   }
 
-  /// Blocks the fiber until it owns the mutex. Not a cancellation point. Makes no system call and
-  /// no allocation where the mutex is free.
+  /// Blocks the fiber until it owns the mutex. The caller must not own it (builds with
+  /// HEDDLE_ASSERTIONS check that, as all that is asked of an owner). Not a cancellation point.
+  /// Makes no system call and no allocation where the mutex is free.
   void lock() noexcept {
     std::uint32_t now = state_.load(std::memory_order_relaxed);
     // (mx.1) acquire: what the last owner did is seen; pairs with (mx.2), (mx.3), (mx.6).
     if ((now & (locked | queued)) != 0 ||
         !state_.compare_exchange_strong(now, now | locked, std::memory_order_acquire,
                                         std::memory_order_relaxed)) [[unlikely]] {
+      expect_not_owned();
       lock_slow(nullptr);
     }
     note_owner();
@@ -75,7 +81,9 @@ class mutex {
   /// changed). A free mutex is locked even if the token is stopped already. Not a cancellation
   /// point.
   [[nodiscard]] bool lock(std::stop_token token) noexcept {
-    if (!try_lock() && !lock_slow(&token)) return false;
+    if (try_lock()) return true;
+    expect_not_owned();
+    if (!lock_slow(&token)) return false;
     note_owner();
     return true;
   }
@@ -97,10 +105,9 @@ class mutex {
   /// The caller must own the mutex. It may be destroyed by whoever gets it next.
   void unlock() noexcept {
 #if defined(HEDDLE_ASSERTIONS)
-    HEDDLE_CHECK(owner_ == &detail::this_agent(),
-                 "mutex %p is unlocked by %p, who does not own it; its owner is %p",
-                 static_cast<void*>(this), static_cast<void*>(&detail::this_agent()),
-                 static_cast<void*>(owner_));
+    HEDDLE_CHECK(owned_by_caller() || detail::process_exits(),
+                 "mutex %p is unlocked by %p, who does not own it", static_cast<void*>(this),
+                 static_cast<void*>(&detail::this_agent()));
 #endif
     release();
   }
@@ -115,7 +122,7 @@ class mutex {
   /// unlock() on behalf of the owner, by whoever runs on its worker.
   void release() noexcept {
 #if defined(HEDDLE_ASSERTIONS)
-    owner_ = nullptr;
+    owner_.store(nullptr, std::memory_order_relaxed);
 #endif
     std::uint32_t now = state_.load(std::memory_order_relaxed);
     // (mx.2) release: what this owner did goes to the next; pairs with (mx.1), (mx.4), (mx.5).
@@ -126,7 +133,13 @@ class mutex {
   }
   void note_owner() noexcept {
 #if defined(HEDDLE_ASSERTIONS)
-    owner_ = &detail::this_agent();
+    owner_.store(&detail::this_agent(), std::memory_order_relaxed);
+#endif
+  }
+  void expect_not_owned() const noexcept {
+#if defined(HEDDLE_ASSERTIONS)
+    HEDDLE_CHECK(!owned_by_caller(), "mutex %p is locked by its owner, who would wait for itself",
+                 static_cast<const void*>(this));
 #endif
   }
   [[gnu::noinline]] bool lock_slow(const std::stop_token* token) noexcept;
@@ -146,7 +159,10 @@ class mutex {
   // waits: not known.
   detail::atomic<std::uint64_t> owners_stamp_{0};
 #if defined(HEDDLE_ASSERTIONS)
-  detail::agent* owner_ = nullptr;
+  bool owned_by_caller() const noexcept {
+    return owner_.load(std::memory_order_relaxed) == &detail::this_agent();
+  }
+  detail::atomic<detail::agent*> owner_{nullptr};
 #endif
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait_group: counting and waiting.
 #include <heddle/base/assert.hpp>
+#include <heddle/sched/process.hpp>
 #include <heddle/sync/wait_group.hpp>
 
 #include <mutex>
@@ -8,7 +9,7 @@
 namespace heddle {
 
 wait_group::~wait_group() {
-  HEDDLE_DCHECK((state_.load(std::memory_order_relaxed) & waiters) == 0,
+  HEDDLE_DCHECK((state_.load(std::memory_order_relaxed) & waiters) == 0 || detail::process_exits(),
                 "wait_group %p is destroyed while it is waited on", static_cast<void*>(this));
   detail::await_leavers(leaving_);
 }

@@ -95,6 +95,21 @@ HEDDLE_TEST(Fiber, CannotJoinItself) {
   EXPECT_EQ(code, std::errc::resource_deadlock_would_occur);
 }
 
+TEST(Fiber, DiesWithAMessageIfItDestroysItsOwnHandle) {
+  EXPECT_DEATH(heddle::run({.workers = 2},
+                           [] {
+                             auto* own = new fiber;
+                             heddle::channel<int> handle_is_set;
+                             *own = fiber([&] {
+                               handle_is_set.receive();
+                               *own = {};
+                             });
+                             handle_is_set.close();
+                             this_fiber::sleep_for(1h);
+                           }),
+               "a fiber destroys its own handle.*detach");
+}
+
 HEDDLE_THREAD_TEST(Fiber, IsJoinedByAPlainThread) {
   int sum = 0;
   for (std::size_t i = 0; i < rounds(500); ++i) {

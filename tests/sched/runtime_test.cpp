@@ -98,6 +98,14 @@ HEDDLE_THREAD_TEST(Run, RethrowsWhatLeavesItsFunction) {
   EXPECT_EQ(rt.run([] { return 1; }), 1) << "the runtime goes on";
 }
 
+TEST(Run, ReturnsAReferenceAsOne) {
+  static int one = 1;
+  const auto itself = []() -> int& { return one; };
+  static_assert(std::is_same_v<decltype(heddle::run(itself)), int&>);
+  static_assert(std::is_same_v<decltype(heddle::run(heddle::options{}, itself)), int&>);
+  EXPECT_EQ(&heddle::run(itself), &one);
+}
+
 HEDDLE_THREAD_TEST(Run, RethrowsThatItsFiberWasCancelled) {
   try {
     rt.run([] { throw heddle::cancelled(heddle::cancel_reason::sibling_failed); });

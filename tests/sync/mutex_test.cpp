@@ -47,6 +47,30 @@ bool free_for_others(heddle_test::crew& all, Mutex& m) {
   return got;
 }
 
+#if defined(HEDDLE_ASSERTIONS)
+TEST(Mutex, DiesWithAMessageIfTheWrongOneUsesIt) {
+  const auto in_a_fiber = [](auto use) { heddle::run({.workers = 1}, use); };
+  EXPECT_DEATH(in_a_fiber([] {
+                 heddle::mutex m;
+                 m.lock();
+                 m.lock();
+               }),
+               "heddle: mutex 0x[0-9a-f]+ is locked by its owner.* in fiber [0-9]+");
+  EXPECT_DEATH(in_a_fiber([] {
+                 heddle::mutex m;
+                 m.lock();
+                 (void)m.lock(std::stop_token{});
+               }),
+               "is locked by its owner");
+  EXPECT_DEATH(in_a_fiber([] {
+                 heddle::mutex m;
+                 m.lock();
+                 heddle::fiber([&] { m.unlock(); }).join();
+               }),
+               "is unlocked by 0x[0-9a-f]+, who does not own it");
+}
+#endif
+
 }  // namespace
 
 HEDDLE_STD_TEST(Mutex, OneAtATimeIsInside) {

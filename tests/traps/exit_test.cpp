@@ -6,7 +6,11 @@
 
 #include <sys/time.h>
 
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <system_error>
 
 namespace {
 
@@ -135,6 +139,327 @@ TEST(Exit, WhatIsStaticMayUseWhatFibersWereBusyWith) {
         },
         testing::ExitedWithCode(13), nothing_said);
   }
+}
+
+// What is older than the default runtime is destroyed after its fibers were halted. `f` is called
+// there, by the thread that exits.
+template <class F>
+struct called_at_exit {
+  F f;
+  ~called_at_exit() { f(); }
+};
+template <class F>
+called_at_exit(F) -> called_at_exit<F>;
+
+TEST(Exit, AHandleOfAFiberThatStandsStillIsLeft) {
+  EXPECT_EXIT(
+      {
+        static heddle::fiber parked;
+        static heddle::fiber sleeping;
+        static heddle::fiber polite;
+        static heddle::fiber queued;
+        start_fibers_of_every_kind();
+        heddle::wait_group started;
+        started.add(3);
+        parked = heddle::fiber([&] {
+          heddle::channel<int> nobody;
+          started.done();
+          nobody.receive();
+        });
+        sleeping = heddle::fiber([&] {
+          started.done();
+          heddle::this_fiber::sleep_for(1h);
+        });
+        polite = heddle::fiber([&](std::stop_token stop) {
+          started.done();
+          while (!stop.stop_requested()) heddle::this_fiber::sleep_for(1ms);
+        });
+        started.wait();
+        queued = heddle::fiber([] {});
+        end_within_a_second();
+        std::exit(14);
+      },
+      testing::ExitedWithCode(14), nothing_said);
+}
+
+TEST(Exit, AHandleOfAFiberThatRunsIsJoined) {
+  EXPECT_EXIT(
+      {
+        static std::atomic<bool> ended{false};
+        static heddle::fiber busy;
+        static const called_at_exit last{[] {
+          busy = {};
+          ::_exit(ended.load() ? 15 : 98);
+        }};
+        std::atomic<bool> started{false};
+        busy = heddle::fiber([&](std::stop_token stop) {
+          started.store(true);
+          while (!stop.stop_requested()) {
+          }
+          std::this_thread::sleep_for(20ms);
+          ended.store(true);
+        });
+        while (!started.load()) std::this_thread::yield();
+        std::exit(99);
+      },
+      testing::ExitedWithCode(15), nothing_said);
+}
+
+TEST(Exit, JoiningAFiberThatStandsStillThrows) {
+  EXPECT_EXIT(
+      {
+        static heddle::fiber late;
+        static const called_at_exit last{[] {
+          std::errc code{};
+          try {
+            late.cancel();
+            late.join();
+          } catch (const std::system_error& e) {
+            std::fputs(e.what(), stderr);
+            code = static_cast<std::errc>(e.code().value());
+          }
+          const bool kept = late.joinable();
+          late.detach();
+          ::_exit(code == std::errc::resource_deadlock_would_occur && kept ? 16 : 98);
+        }};
+        late = heddle::fiber({.name = "the late one"}, [] { heddle::this_fiber::sleep_for(1h); });
+        end_within_a_second();
+        std::exit(99);
+      },
+      testing::ExitedWithCode(16), "fiber [0-9]+ 'the late one'.*stand still.*before main");
+}
+
+TEST(Exit, RunInAHaltedRuntimeThrows) {
+  EXPECT_EXIT(
+      {
+        static const called_at_exit last{[] {
+          try {
+            heddle::runtime::default_runtime().run([] {});
+          } catch (const std::system_error& e) {
+            ::_exit(e.code() == std::errc::resource_deadlock_would_occur ? 17 : 98);
+          }
+        }};
+        heddle::runtime::default_runtime().run([] {});
+        end_within_a_second();
+        std::exit(99);
+      },
+      testing::ExitedWithCode(17), nothing_said);
+}
+
+TEST(Exit, ARuntimeOfItsOwnRunsMeanwhile) {
+  EXPECT_EXIT(
+      {
+        static const called_at_exit last{[] {
+          ::_exit(heddle::run([] {
+            heddle::fiber f([] { heddle::this_fiber::sleep_for(1ms); });
+            f.join();
+            return 18;
+          }));
+        }};
+        heddle::runtime::default_runtime().run([] {});
+        end_within_a_second();
+        std::exit(99);
+      },
+      testing::ExitedWithCode(18), nothing_said);
+}
+
+// Who joins on another thread waits, and ends with the process.
+TEST(Exit, IsLeftToTheThreadThatExits) {
+  EXPECT_EXIT(
+      {
+        static heddle::fiber late;
+        static const called_at_exit last{[] {
+          std::thread([] { late.join(); }).detach();
+          std::this_thread::sleep_for(20ms);
+        }};
+        late = heddle::fiber([] { heddle::this_fiber::sleep_for(1h); });
+        end_within_a_second();
+        std::exit(19);
+      },
+      testing::ExitedWithCode(19), nothing_said);
+}
+
+// The fiber that exits stays where it is, and waits as a thread does: what it would switch to
+// stands still.
+TEST(Exit, InAFiberMayWaitMeanwhile) {
+  EXPECT_EXIT(
+      {
+        static heddle::fiber itself;
+        static heddle::channel<int> c;
+        static const called_at_exit last{[] {
+          heddle::this_fiber::yield();
+          heddle::this_fiber::sleep_for(1ms);
+          std::thread sender([] { c.send(20); });
+          const int code = c.receive().value();
+          sender.join();
+          itself = {};
+          ::_exit(code);
+        }};
+        start_fibers_of_every_kind();
+        heddle::channel<int> handle_is_set;
+        itself = heddle::fiber([handle_is_set]() mutable {
+          handle_is_set.receive();
+          end_within_a_second();
+          std::exit(99);
+        });
+        handle_is_set.close();
+        ::pause();
+      },
+      testing::ExitedWithCode(20), nothing_said);
+}
+
+// The default runtime is halted, its own is not; it goes on as a thread all the same.
+TEST(Exit, InAFiberOfARuntimeOfItsOwnMayWaitMeanwhile) {
+  EXPECT_EXIT(
+      {
+        static heddle::runtime own({.workers = 1});
+        static heddle::fiber late;
+        static const called_at_exit last{[] {
+          heddle::wait_group others;
+          others.add();
+          own.go([&] {
+            heddle::this_fiber::yield();
+            others.done();
+          });
+          others.wait();
+          heddle::blocking([] { late = {}; });
+          ::_exit(24);
+        }};
+        late = heddle::fiber([] { heddle::this_fiber::sleep_for(1h); });
+        end_within_a_second();
+        own.run([] { std::exit(99); });
+      },
+      testing::ExitedWithCode(24), nothing_said);
+}
+
+TEST(Exit, ARuntimeMayNotBeDestroyedByItsFiberThatExits) {
+  EXPECT_EXIT(
+      {
+        static heddle::runtime own({.workers = 1});
+        heddle::runtime::default_runtime().run([] {});
+        own.run([] { std::exit(99); });
+      },
+      testing::KilledBySignal(SIGABRT), "destroyed from one of its own fibers");
+}
+
+// Who waits for a mutex when all are halted does not get it, since nobody would get it after him.
+TEST(Exit, AMutexStaysFreeForWhoGoesOn) {
+  EXPECT_EXIT(
+      {
+        static heddle::mutex m;
+        static const called_at_exit last{[] {
+          m.unlock();
+          for (int i = 0; i < 10'000; ++i) const std::lock_guard hold(m);
+        }};
+        m.lock();
+        heddle::runtime& rt = heddle::runtime::default_runtime();
+        std::atomic<int> started{0};
+        for (int i = 0; i < 4; ++i) {
+          rt.go([&] {
+            started.fetch_add(1);
+            const std::lock_guard hold(m);
+          });
+        }
+        while (started.load() < 4) std::this_thread::yield();
+        std::this_thread::sleep_for(20ms);
+        end_within_a_second();
+        std::exit(25);
+      },
+      testing::ExitedWithCode(25), nothing_said);
+}
+
+TEST(Exit, WhatIsWaitedForMayBeDestroyed) {
+  EXPECT_EXIT(
+      {
+        static heddle::mutex m;
+        static heddle::wait_group g;
+        static heddle::condition_variable c;
+        static heddle::channel<int> nobody;
+        heddle::runtime& rt = heddle::runtime::default_runtime();
+        std::atomic<int> started{0};
+        g.add();
+        rt.go([&] {
+          std::unique_lock hold(m);
+          started.fetch_add(1);
+          heddle::this_fiber::sleep_for(1h);
+        });
+        while (started.load() < 1) std::this_thread::yield();
+        rt.go([&] {
+          started.fetch_add(1);
+          m.lock();
+        });
+        rt.go([&] {
+          started.fetch_add(1);
+          g.wait();
+        });
+        rt.go([&] {
+          started.fetch_add(1);
+          nobody.receive();
+        });
+        rt.go([&] {
+          heddle::mutex own;
+          std::unique_lock hold(own);
+          started.fetch_add(1);
+          c.wait(hold);
+        });
+        while (started.load() < 5) std::this_thread::yield();
+        std::this_thread::sleep_for(20ms);
+        end_within_a_second();
+        std::exit(26);
+      },
+      testing::ExitedWithCode(26), nothing_said);
+}
+
+TEST(Exit, WaitingLongMeanwhileIsReported) {
+  EXPECT_EXIT(
+      {
+        static heddle::wait_group group;
+        static const called_at_exit last{[] {
+          std::thread later([] {
+            std::this_thread::sleep_for(1200ms);
+            group.done();
+          });
+          group.wait();
+          later.join();
+          ::_exit(21);
+        }};
+        group.add();
+        heddle::runtime::default_runtime().run([] {});
+        std::exit(99);
+      },
+      testing::ExitedWithCode(21), "^heddle: exit.. has waited for 1 s.*before main.*\n$");
+}
+
+TEST(Exit, WaitingLongForAFiberThatRunsIsReported) {
+  EXPECT_EXIT(
+      {
+        static heddle::fiber busy;
+        static const called_at_exit last{[] {
+          busy = {};
+          ::_exit(22);
+        }};
+        std::atomic<bool> started{false};
+        busy = heddle::fiber([&] {
+          started.store(true);
+          std::this_thread::sleep_for(1300ms);
+        });
+        while (!started.load()) std::this_thread::yield();
+        std::exit(99);
+      },
+      testing::ExitedWithCode(22), "^heddle: exit.. has waited for 1 s for fiber.*\n$");
+}
+
+// The main thread's thread-locals are destroyed before what is static.
+TEST(Exit, AFiberLocalMayBeUsedMeanwhile) {
+  EXPECT_EXIT(
+      {
+        static heddle::fiber_local<std::string> local;
+        static const called_at_exit last{
+            [] { ::_exit(local->empty() && local->append("new").size() == 3 ? 23 : 98); }};
+        local->append("a text that is too long for the string itself");
+        std::exit(99);
+      },
+      testing::ExitedWithCode(23), nothing_said);
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ template <class F>
 }
 
 const auto went_on = testing::ExitedWithCode(42);
-const char* const refusal = "heddle was used in a forked child";
+const char* const refusal = "heddle: used in a forked child";
 
 TEST(Fork, AChildThatSpawnsIsRefused) {
   EXPECT_EXIT(as_a_busy_parent(
@@ -87,6 +87,25 @@ TEST(Fork, AChildThatWaitsIsRefused) {
                 });
               }),
               went_on, refusal);
+}
+
+TEST(Fork, AChildThatExitsWithAGlobalHandleIsRefused) {
+  EXPECT_EXIT(
+      {
+        static heddle::fiber busy;
+        std::atomic<bool> over{false};
+        std::atomic<bool> started{false};
+        busy = heddle::fiber([&] {
+          started.store(true);
+          while (!over.load()) heddle::detail::cpu_relax();
+        });
+        while (!started.load()) std::this_thread::yield();
+        expect_refused_in_child([] { std::exit(3); });
+        over.store(true);
+        busy.join();
+        ::_exit(42);
+      },
+      went_on, refusal);
 }
 
 // The child is a copy of the fiber that forked, on the one thread that it has.
