@@ -88,6 +88,12 @@ stack_class::~stack_class() {
   }
 }
 
+bool stack_class::stock() noexcept {
+  const errno_keeper keep;
+  const std::lock_guard hold(lock_);
+  return !slabs_.empty() || grow_locked();
+}
+
 std::size_t stack_class::take(stack** out, std::size_t wanted) noexcept {
   const errno_keeper keep;
   const std::lock_guard hold(lock_);

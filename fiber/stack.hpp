@@ -49,6 +49,8 @@ class stack_class {
   std::size_t size() const noexcept { return size_; }
   std::size_t guard_bytes() const noexcept { return guard_; }
 
+  /// Reserves address space for the first stacks, if there is none yet. False: it cannot be had.
+  bool stock() noexcept;
   /// Takes up to `wanted` stacks; 0 if none can be had.
   std::size_t take(stack** out, std::size_t wanted) noexcept;
   void put(stack* const* stacks, std::size_t count) noexcept;

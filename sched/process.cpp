@@ -7,16 +7,21 @@
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/wait.hpp>
 
+#include <cxxabi.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
 
+extern "C" void* __dso_handle;
+
 namespace heddle::detail {
 
 constinit atomic<const agent*> exiting_agent{nullptr};
+constinit atomic<const agent*> ending_main{nullptr};
 
 namespace {
 
@@ -155,6 +160,12 @@ void delist(runtime_state& rt) noexcept {
 
 void halt_at_exit(runtime_state& rt) noexcept {
   halted_at_exit = &rt;
+  // exit() destroys its thread's thread-locals first. Another thread may end otherwise.
+  if (::gettid() == ::getpid()) {
+    abi::__cxa_thread_atexit(
+        [](void*) { ending_main.store(&this_agent(), std::memory_order_relaxed); }, nullptr,
+        &__dso_handle);
+  }
   std::atexit(&halt);
   std::at_quick_exit(&halt);
 }

@@ -15,6 +15,8 @@ class runtime_state;
 
 /// The thread that exits, from the moment when exit() halts the default runtime; null before.
 extern atomic<const agent*> exiting_agent;
+/// The main thread, once its thread-locals are gone: it exits, and the halt is to come.
+extern atomic<const agent*> ending_main;
 
 /// Installs the fork handler and the fiber's name for assertions; any number of times.
 void prepare_process() noexcept;
@@ -30,6 +32,10 @@ inline bool process_exits() noexcept {
 }
 inline bool is_exiting(const agent& who) noexcept {
   return exiting_agent.load(std::memory_order_relaxed) == &who;
+}
+/// As far as it can be told also before the halt: on the main thread.
+inline bool has_begun_to_exit(const agent& who) noexcept {
+  return is_exiting(who) || ending_main.load(std::memory_order_relaxed) == &who;
 }
 
 /// It is a fiber of `rt` that exits; so `rt` will never be without fibers.

@@ -24,6 +24,16 @@ std::system_error cannot_start(const char* what, unsigned index, unsigned wanted
               "(ulimit -u, or the cgroup's pids.max)"};
 }
 
+// Told before a fiber is made: it would wait for a stack, and no other hold one that could end.
+void expect_stacks(stack_class& of) {
+  if (of.stock()) return;
+  throw std::system_error(
+      std::make_error_code(std::errc::resource_unavailable_try_again),
+      "heddle: no address space for a single stack of " + std::to_string(of.size()) +
+          " bytes; make stacks smaller (options::stack_size, fiber_options::stack_size, "
+          "HEDDLE_STACK_SIZE) or raise the limit on address space (ulimit -v)");
+}
+
 void start_thread(worker& w) {
   if (fails(fault::thread)) {
     throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
@@ -40,6 +50,8 @@ runtime_state::runtime_state(const options& wanted)
       blocking(*this, opts.max_blocking),
       watch(*this),
       workers_(std::make_unique<atomic<worker*>[]>(opts.workers + opts.max_spare_workers)) {
+  refuse_after_fork();
+  expect_stacks(stacks.default_class());
   prepare_asymmetric_fences();
   prepare_process();
   owned_.reserve(worker_slots());
@@ -151,7 +163,7 @@ fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
     const std::size_t size = checked_stack_size(stack_size);
     if (size != opts.stack_size) {
       pages = static_cast<std::uint32_t>(size / page_size());
-      stacks.class_of(size);  // its class is made here, where running out of memory can be told
+      expect_stacks(stacks.class_of(size));  // made here, where running out can be told
     }
   }
   if (starved_count.load(std::memory_order_relaxed) > 0) [[unlikely]] {

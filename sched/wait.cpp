@@ -29,13 +29,13 @@ struct thread_agent : agent {
 
 void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept {
   refuse_after_fork();
-  if (deadline_ns == no_deadline && is_exiting(self)) {
+  if (deadline_ns == no_deadline && has_begun_to_exit(self)) {
     sleep_until_notified(self, real_now_ns() + exit_patience_ns);
     if (self.notified.load(std::memory_order_relaxed) == 0) {
       complain(
           "exit() has waited for 1 s, in a static object's destructor or a handler of atexit, and "
-          "goes on waiting. If it is for a fiber of the default runtime: those stand still by now. "
-          "Wait for them before main returns, or exit is called.");
+          "goes on waiting. What it waits for should end before main returns: close the channel, "
+          "cancel() or join the fiber. Once halted, the default runtime's fibers stand still.");
     }
   }
   // (wt.1) acquire: what the waker did before ready() is seen; pairs with (wt.2).

@@ -430,6 +430,27 @@ TEST(Exit, WaitingLongMeanwhileIsReported) {
       testing::ExitedWithCode(21), "^heddle: exit.. has waited for 1 s.*before main.*\n$");
 }
 
+// A global handle that starts its fiber itself is younger than the default runtime.
+TEST(Exit, WaitingLongBeforeTheHaltIsReported) {
+  EXPECT_EXIT(
+      {
+        static heddle::channel<int> requests;
+        static heddle::fiber server([] {
+          for ([[maybe_unused]] const int each : requests) {
+          }
+        });
+        static const called_at_exit first{[] {
+          std::thread([] {
+            std::this_thread::sleep_for(1200ms);
+            requests.close();
+          }).detach();
+        }};
+        requests.send(1);
+        std::exit(27);
+      },
+      testing::ExitedWithCode(27), "^heddle: exit.. has waited for 1 s.*before main.*\n$");
+}
+
 TEST(Exit, WaitingLongForAFiberThatRunsIsReported) {
   EXPECT_EXIT(
       {

@@ -77,6 +77,13 @@ TEST(Fork, AChildThatRunsIsRefused) {
               went_on, refusal);
 }
 
+TEST(Fork, AChildThatMakesARuntimeIsRefusedOnce) {
+  EXPECT_EXIT(as_a_busy_parent([](heddle::runtime&) {
+                expect_refused_in_child([] { heddle::run({.workers = 2}, [] {}); });
+              }),
+              went_on, "^heddle: used in a forked child[^\n]*\n$");
+}
+
 TEST(Fork, AChildThatWaitsIsRefused) {
   EXPECT_EXIT(as_a_busy_parent([](heddle::runtime&) {
                 expect_refused_in_child([] { heddle::channel<int>{}.receive(); });

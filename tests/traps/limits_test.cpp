@@ -53,6 +53,25 @@ void expect_to_go_on(heddle::runtime& rt) {
   for (int i = 0; i < 10; ++i) EXPECT_EQ(rt.run([i] { return i; }), i);
 }
 
+void have_no_address_space_for_a_single_stack() {
+  heddle::runtime rt({.workers = 2});
+  limit(RLIMIT_AS, address_space_in_use() + (rlim_t{256} << 20));
+  constexpr std::size_t too_large = std::size_t{512} << 20;
+  const auto expect_refused = [](auto make) {
+    try {
+      make();
+      ADD_FAILURE() << "no exception";
+    } catch (const std::system_error& e) {
+      EXPECT_EQ(e.code(), std::errc::resource_unavailable_try_again);
+      std::fprintf(stderr, "refused: %s\n", e.what());
+    }
+  };
+  expect_refused([&] { heddle::runtime({.workers = 1, .stack_size = too_large}); });
+  expect_refused([&] { heddle::fiber({.stack_size = too_large, .on = &rt}, [] {}); });
+  expect_to_go_on(rt);
+  finish();
+}
+
 void run_out_of_address_space() {
   heddle::runtime rt({.workers = 2, .stack_size = 1024 * 1024});
   expect_to_go_on(rt);
@@ -85,6 +104,12 @@ void run_out_of_address_space() {
 TEST(Limits, OfAddressSpaceAreAnExceptionAtTheSpawn) {
   if (sanitized) GTEST_SKIP() << "sanitizers want terabytes of it";
   EXPECT_EXIT(run_out_of_address_space(), fine, "refused: heddle: .*ulimit -v");
+}
+
+TEST(Limits, OfAddressSpaceAreToldAtOnceWhereNoStackCanBeHad) {
+  if (sanitized) GTEST_SKIP() << "sanitizers want terabytes of it";
+  EXPECT_EXIT(have_no_address_space_for_a_single_stack(), fine,
+              "refused: heddle: no address space for a single stack of 536870912 bytes.*ulimit -v");
 }
 
 // root is above this limit, so somebody else must ask.
