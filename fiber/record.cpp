@@ -3,6 +3,8 @@
 #include <heddle/fiber/record.hpp>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstring>
 #include <mutex>
 
 namespace heddle::detail {
@@ -23,17 +25,24 @@ fiber_extras& extras_of(fiber_record& r) {
   return *mine;
 }
 
-void copy_name(fiber_record& r, std::uint64_t id, char* out, std::size_t size) noexcept {
-  const std::lock_guard hold(r.lock);
-  std::size_t length = 0;
-  const fiber_extras* extras = r.extras.load(std::memory_order_relaxed);
-  if (r.id.load(std::memory_order_relaxed) == id && extras != nullptr) {
-    length = std::min(extras->name.size(), size - 1);
-    // A report is one line.
-    std::transform(extras->name.data(), extras->name.data() + length, out,
-                   [](char c) { return c >= 0 && c < ' ' ? '?' : c; });
+fiber_label::fiber_label(fiber_record& r) noexcept {
+  const auto id = r.id.load(std::memory_order_relaxed);
+  const int length =
+      std::snprintf(text, sizeof text, "fiber %llu", static_cast<unsigned long long>(id));
+  // Of one that fails while it holds the lock itself, the name is not told.
+  backoff wait;
+  for (int tries = 0; !r.lock.try_lock(); ++tries) {
+    if (tries == 100) return;
+    wait.pause();
   }
-  out[length] = '\0';
+  const std::lock_guard hold(r.lock, std::adopt_lock);
+  const fiber_extras* extras = r.extras.load(std::memory_order_relaxed);
+  if (r.id.load(std::memory_order_relaxed) != id || extras == nullptr || extras->name.empty())
+    return;
+  std::snprintf(text + length, sizeof text - static_cast<std::size_t>(length), " '%s'",
+                extras->name.c_str());
+  std::replace_if(
+      text, text + std::strlen(text), [](char c) { return c >= 0 && c < ' '; }, '?');
 }
 
 }  // namespace heddle::detail

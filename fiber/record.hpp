@@ -95,8 +95,10 @@ inline void prefetch(const fiber_record* r) noexcept {
 /// The extras of `r`, made if need be; throws std::bad_alloc. Any thread that holds a reference.
 fiber_extras& extras_of(fiber_record& r);
 
-/// Copies the name, cut to `size` with its terminating zero, '?' for control characters; safe for a
-/// stale pointer (I2).
-void copy_name(fiber_record& r, std::uint64_t id, char* out, std::size_t size) noexcept;
+/// How reports call a fiber, in one line: fiber 7 'its name', or fiber 7.
+struct fiber_label {
+  explicit fiber_label(fiber_record& r) noexcept;
+  char text[300];
+};
 
 }  // namespace heddle::detail

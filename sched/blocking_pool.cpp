@@ -18,7 +18,8 @@ namespace heddle::detail {
 namespace {
 constexpr std::int64_t linger_ns = 10'000'000'000;
 
-// thread_local: whose blocking call runs on this thread; no fiber ever runs here.
+// thread_local: whose blocking call, or whose fiber that exits the process, is on this thread; no
+// fiber ever runs here from then on.
 constinit thread_local runtime_state* blocking_for = nullptr;
 }  // namespace
 
@@ -26,6 +27,8 @@ runtime_state* current_runtime() noexcept {
   worker* w = current_worker();
   return w != nullptr ? &w->rt : blocking_for;
 }
+
+void block_for(runtime_state& rt) noexcept { blocking_for = &rt; }
 
 // A case of its fiber's wait: to take it out of the queue and to claim it is to begin it.
 struct blocking_pool::queued_job : waiter {
@@ -109,7 +112,7 @@ blocking_pool::queued_job* blocking_pool::next_job() noexcept {
 }
 
 void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
-  blocking_for = &rt_;
+  block_for(rt_);
   std::int64_t leave_at = real_now_ns() + linger_ns;
   for (;;) {
     const auto word = word_.load(std::memory_order_relaxed);

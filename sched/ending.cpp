@@ -42,25 +42,19 @@ void announce_end(fiber_record& self) noexcept {
 }
 
 void die_of_exception(fiber_record& self) noexcept {
-  char name[256];
-  const auto id = self.id.load(std::memory_order_relaxed);
-  copy_name(self, id, name, sizeof name);
+  const fiber_label who(self);
   const std::type_info* type = abi::__cxa_current_exception_type();
   int status = 0;
   char* readable =
       type == nullptr ? nullptr : abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
   const char* type_name = readable != nullptr ? readable : type != nullptr ? type->name() : "?";
-  const char* what = "(not a std::exception)";
   try {
     throw;
   } catch (const std::exception& e) {
-    what = e.what();
-    complain("an exception left fiber %llu%s%s%s: %s: %s", static_cast<unsigned long long>(id),
-             name[0] != '\0' ? " '" : "", name, name[0] != '\0' ? "'" : "", type_name, what);
+    complain("an exception left %s: %s: %s", who.text, type_name, e.what());
     std::terminate();
   } catch (...) {
-    complain("an exception left fiber %llu%s%s%s: %s %s", static_cast<unsigned long long>(id),
-             name[0] != '\0' ? " '" : "", name, name[0] != '\0' ? "'" : "", type_name, what);
+    complain("an exception left %s: %s (not a std::exception)", who.text, type_name);
     std::terminate();
   }
 }

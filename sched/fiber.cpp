@@ -79,14 +79,9 @@ namespace detail {
 namespace {
 
 [[noreturn, gnu::cold]] void throw_stands_still(fiber_record& r) {
-  char name[256];
-  const auto id = r.id.load(std::memory_order_relaxed);
-  copy_name(r, id, name, sizeof name);
-  std::string who = std::to_string(id);
-  if (name[0] != '\0') who += " '" + std::string(name) + "'";
   throw std::system_error(
       std::make_error_code(std::errc::resource_deadlock_would_occur),
-      "heddle: a wait for fiber " + who +
+      std::string("heddle: a wait for ") + fiber_label(r).text +
           " while the process exits, for ever: the default runtime's fibers stand still by now. "
           "Wait before main returns, or exit is called");
 }

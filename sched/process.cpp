@@ -28,21 +28,12 @@ namespace {
 constinit spin_lock runtimes_lock;
 constinit runtime_state* runtimes = nullptr;  // guarded by runtimes_lock; linked by next_runtime
 constinit runtime_state* halted_at_exit = nullptr;
-constinit atomic<const runtime_state*> left_at_exit{nullptr};  // whose fiber exits
 constinit atomic<bool> forked{false};
 
 void describe_current(char* out, std::size_t size) noexcept {
   worker* w = current_worker();
   fiber_record* r = w != nullptr ? w->current() : nullptr;
-  if (r == nullptr) {
-    std::snprintf(out, size, "no fiber");
-    return;
-  }
-  const auto id = r->id.load(std::memory_order_relaxed);
-  char name[256] = "";
-  if (!r->lock.held()) copy_name(*r, id, name, sizeof name);
-  std::snprintf(out, size, "fiber %llu%s%s%s", static_cast<unsigned long long>(id),
-                name[0] != '\0' ? " '" : "", name, name[0] != '\0' ? "'" : "");
+  std::snprintf(out, size, "%s", r != nullptr ? fiber_label(*r).text : "no fiber");
 }
 
 // Each worker goes to its home stack at its next switch, so that whoever parks has opened the lock
@@ -52,10 +43,7 @@ void halt() noexcept {
   constexpr std::int64_t patience_ns = 100'000'000;
   const std::int64_t until = real_now_ns() + patience_ns;
   worker* own = current_worker();
-  if (own != nullptr) {
-    left_at_exit.store(&own->rt, std::memory_order_relaxed);
-    own->leave_thread();
-  }
+  if (own != nullptr) own->leave_thread();
   exiting_agent.store(&this_agent(), std::memory_order_relaxed);
   halted_at_exit->halting();
   for (unsigned i = 0, count = halted_at_exit->worker_count(); i < count; ++i) {
@@ -99,11 +87,7 @@ void in_forked_child() noexcept {
 
 }  // namespace
 
-bool exits_from(const runtime_state& rt) noexcept {
-  return left_at_exit.load(std::memory_order_relaxed) == &rt;
-}
-
-bool stands_still(const fiber_record& r) noexcept {
+bool stands_still(fiber_record& r) noexcept {
   if (!process_exits() || !is_exiting(this_agent()) || r.home != halted_at_exit) return false;
   // Who was running when all were halted may end, but has no second turn.
   std::int64_t complain_at = real_now_ns() + exit_patience_ns;
@@ -116,9 +100,9 @@ bool stands_still(const fiber_record& r) noexcept {
       if (!runs || real_now_ns() < complain_at) continue;
       complain_at = no_deadline;
       complain(
-          "exit() has waited for 1 s for fiber %llu, which runs without a switch, and goes on "
-          "waiting. Let it look at its stop token, or end it before main returns.",
-          static_cast<unsigned long long>(r.id.load(std::memory_order_relaxed)));
+          "exit() has waited for 1 s for %s, which runs without a switch, and goes on waiting. Let "
+          "it look at its stop token, or end it before main returns.",
+          fiber_label(r).text);
     }
   }
   return r.phase.load(std::memory_order_relaxed) != fiber_phase::ended;

@@ -38,14 +38,11 @@ inline bool has_begun_to_exit(const agent& who) noexcept {
   return is_exiting(who) || ending_main.load(std::memory_order_relaxed) == &who;
 }
 
-/// It is a fiber of `rt` that exits; so `rt` will never be without fibers.
-bool exits_from(const runtime_state& rt) noexcept;
-
 /// How long exit() waits before it says so.
 inline constexpr std::int64_t exit_patience_ns = 1'000'000'000;
 
 /// The caller exits, and `r`, which was halted, will never end. Waits while `r` still runs.
-bool stands_still(const fiber_record& r) noexcept;
+bool stands_still(fiber_record& r) noexcept;
 
 /// Ends the process with a message if it is the child of a fork: its workers are not there.
 void refuse_after_fork() noexcept;

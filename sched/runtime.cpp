@@ -16,7 +16,7 @@ runtime::runtime(options wanted) : state_(std::make_unique<detail::runtime_state
 
 runtime::~runtime() {
   detail::runtime_state* caller = detail::current_runtime();
-  HEDDLE_CHECK(caller != state_.get() && !detail::exits_from(*state_),
+  HEDDLE_CHECK(caller != state_.get(),
                "a runtime was destroyed from one of its own fibers, which it would wait for; "
                "destroy it from outside");
   if (caller == nullptr) return;

@@ -142,10 +142,7 @@ void runtime_state::wait_until_empty() noexcept {
     int named = 0;
     records.for_each([&named](fiber_record& r) {
       if (r.phase.load(std::memory_order_relaxed) != fiber_phase::live || ++named > 10) return;
-      char name[256];
-      const auto id = r.id.load(std::memory_order_relaxed);
-      copy_name(r, id, name, sizeof name);
-      complain("  fiber %llu '%s' has not ended", static_cast<unsigned long long>(id), name);
+      complain("  %s has not ended", fiber_label(r).text);
     });
     complain_at = no_deadline;
   }

@@ -124,5 +124,7 @@ class runtime_state {
 
 /// The runtime whose fiber, or blocking call, this is; or null.
 runtime_state* current_runtime() noexcept;
+/// What this thread does from now on, without being a worker, it does for `rt`.
+void block_for(runtime_state& rt) noexcept;
 
 }  // namespace heddle::detail

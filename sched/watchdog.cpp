@@ -159,15 +159,11 @@ bool watchdog::somebody_waits(unsigned stuck) noexcept {
 void watchdog::report(worker& stuck, std::int64_t ran_ns) noexcept {
   fiber_record* r = stuck.current();
   if (r == nullptr || r->named.exchange(true, std::memory_order_relaxed)) return;
-  const auto id = r->id.load(std::memory_order_relaxed);
-  char name[256];
-  copy_name(*r, id, name, sizeof name);
   complain(
-      "fiber %llu%s%s%s has run for %.1f s without a switch while others waited on its worker. "
-      "Put blocking calls into heddle::blocking(), and "
-      "this_fiber::yield() into long loops.",
-      static_cast<unsigned long long>(id), name[0] != '\0' ? " '" : "", name,
-      name[0] != '\0' ? "'" : "", static_cast<double>(ran_ns) * 1e-9);
+      "%s has run for %.1f s without a switch while others waited on its worker. Put blocking "
+      "calls "
+      "into heddle::blocking(), and this_fiber::yield() into long loops.",
+      fiber_label(*r).text, static_cast<double>(ran_ns) * 1e-9);
 }
 
 }  // namespace heddle::detail

@@ -139,6 +139,7 @@ bool worker::halt() noexcept {
 void worker::leave_thread() noexcept {
   current_.store(nullptr, std::memory_order_relaxed);
   set_current_worker(nullptr);
+  block_for(rt);
 }
 
 void worker::yield() noexcept {

@@ -79,8 +79,8 @@ class alignas(cache_line) worker {
   /// The process exits: it goes home at its next switch, and stands still there. False if it is in
   /// the middle of a switch.
   bool halt() noexcept;
-  /// Own: the running fiber exits the process. It goes on as a plain thread, and never switches;
-  /// what waits on this worker is for others to take.
+  /// Own: the running fiber exits the process. It goes on as in a blocking() call, on this thread,
+  /// and never switches; what waits on this worker is for others to take.
   void leave_thread() noexcept;
   /// What this thread's own stack refers to is no leak.
   void keep_home() const noexcept {

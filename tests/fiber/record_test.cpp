@@ -3,15 +3,17 @@
 
 #include <heddle/fiber/record.hpp>
 
-#include <cstring>
+#include <cstdint>
 #include <memory>
+#include <mutex>
 #include <set>
+#include <string>
 
 namespace {
 
 using namespace heddle_test;
-using heddle::detail::copy_name;
 using heddle::detail::extras_of;
+using heddle::detail::fiber_label;
 using heddle::detail::fiber_record;
 
 class Record : public ::testing::Test {
@@ -20,26 +22,29 @@ class Record : public ::testing::Test {
   std::unique_ptr<fiber_record> record = std::make_unique<fiber_record>();
 };
 
-TEST_F(Record, HasItsNameCopiedAndCut) {
+TEST_F(Record, IsReportedByItsNumberAndName) {
   record->id = 5;
-  extras_of(*record).name = "abcdef";
-  char out[16];
-  copy_name(*record, 5, out, sizeof out);
-  EXPECT_STREQ(out, "abcdef");
-  copy_name(*record, 5, out, 4);
-  EXPECT_STREQ(out, "abc");
-  copy_name(*record, 5, out, 1);
-  EXPECT_STREQ(out, "");
+  EXPECT_STREQ(fiber_label(*record).text, "fiber 5") << "no extras yet";
+  extras_of(*record);
+  EXPECT_STREQ(fiber_label(*record).text, "fiber 5");
+  extras_of(*record).name = "abc";
+  EXPECT_STREQ(fiber_label(*record).text, "fiber 5 'abc'");
 }
 
-TEST_F(Record, HasNoNameForWhoHoldsAStaleId) {
-  char out[16] = "before";
-  copy_name(*record, 0, out, sizeof out);
-  EXPECT_STREQ(out, "") << "no extras yet";
+TEST_F(Record, IsReportedInOneLine) {
+  record->id = ~std::uint64_t{0};
+  extras_of(*record).name = std::string(255, 'x');
+  EXPECT_EQ(fiber_label(*record).text,
+            "fiber 18446744073709551615 '" + std::string(255, 'x') + "'");
+  extras_of(*record).name = "a\nb\x1B";
+  EXPECT_STREQ(fiber_label(*record).text, "fiber 18446744073709551615 'a?b?'");
+}
+
+TEST_F(Record, IsReportedWithoutItsNameWhereItsLockIsHeld) {
   record->id = 5;
-  extras_of(*record).name = "abcdef";
-  copy_name(*record, 4, out, sizeof out);
-  EXPECT_STREQ(out, "");
+  extras_of(*record).name = "abc";
+  const std::lock_guard hold(record->lock);
+  EXPECT_STREQ(fiber_label(*record).text, "fiber 5");
 }
 
 TEST_F(Record, MakesItsExtrasOnceHoweverManyAsk) {

@@ -2,6 +2,7 @@
 // exit: trap 22: a process that ends with fibers alive ends at once, with the right status, and
 //   says nothing. return_from_main.cpp is the same for `return`.
 #include "fibers_of_every_kind.hpp"
+#include "sync/crew.hpp"
 #include "world.hpp"
 
 #include <sys/time.h>
@@ -72,22 +73,26 @@ TEST(Exit, OfAnotherThreadEndsWithFibersAlive) {
       testing::ExitedWithCode(11), nothing_said);
 }
 
-// exit() runs the destructors of what is static while the workers stand still.
-struct noted_at_exit {
-  std::atomic<int>* word;
-  ~noted_at_exit() {
-    const int now = word->load(std::memory_order_relaxed);
-    std::this_thread::sleep_for(20ms);
-    // Each worker stands still at its next switch: one more turn is in order.
-    if (word->load(std::memory_order_relaxed) > now + 100) ::_exit(99);
-  }
+// What is older than the default runtime is destroyed after its fibers were halted. `f` is called
+// there, by the thread that exits.
+template <class F>
+struct called_at_exit {
+  F f;
+  ~called_at_exit() { f(); }
 };
+template <class F>
+called_at_exit(F) -> called_at_exit<F>;
 
 TEST(Exit, YieldingFibersStandStillWhileStaticsAreDestroyed) {
   EXPECT_EXIT(
       {
         static std::atomic<int> turns{0};
-        static const noted_at_exit last{&turns};
+        static const called_at_exit last{[] {
+          const int now = turns.load(std::memory_order_relaxed);
+          std::this_thread::sleep_for(20ms);  // that others would use
+          // Each worker stands still at its next switch: one more turn is in order.
+          if (turns.load(std::memory_order_relaxed) > now + 100) ::_exit(99);
+        }};
         heddle::runtime& rt = heddle::runtime::default_runtime();
         for (int i = 0; i < 10; ++i) {
           rt.go([] {
@@ -104,25 +109,19 @@ TEST(Exit, YieldingFibersStandStillWhileStaticsAreDestroyed) {
       testing::ExitedWithCode(12), nothing_said);
 }
 
-// The destructor of what is static uses a channel on which the fibers were busy when they were
-// halted: nobody stands still with its lock.
-struct uses_a_channel_at_exit {
-  heddle::channel<int>* c;
-  ~uses_a_channel_at_exit() {
-    while (c->try_receive()) {
-    }
-    while (c->try_send(1) == heddle::channel_status::ok) {
-    }
-    c->close();
-  }
-};
-
+// A channel on which the fibers were busy when they were halted: nobody stands still with its lock.
 TEST(Exit, WhatIsStaticMayUseWhatFibersWereBusyWith) {
   for (int i = 0; i < 10; ++i) {
     EXPECT_EXIT(
         {
           static heddle::channel<int> c(2);
-          static const uses_a_channel_at_exit last{&c};
+          static const called_at_exit last{[] {
+            while (c.try_receive()) {
+            }
+            while (c.try_send(1) == heddle::channel_status::ok) {
+            }
+            c.close();
+          }};
           heddle::runtime& rt = heddle::runtime::default_runtime();
           std::atomic<int> turns{0};
           for (int n = 0; n < 4; ++n) {
@@ -140,16 +139,6 @@ TEST(Exit, WhatIsStaticMayUseWhatFibersWereBusyWith) {
         testing::ExitedWithCode(13), nothing_said);
   }
 }
-
-// What is older than the default runtime is destroyed after its fibers were halted. `f` is called
-// there, by the thread that exits.
-template <class F>
-struct called_at_exit {
-  F f;
-  ~called_at_exit() { f(); }
-};
-template <class F>
-called_at_exit(F) -> called_at_exit<F>;
 
 TEST(Exit, AHandleOfAFiberThatStandsStillIsLeft) {
   EXPECT_EXIT(
@@ -196,7 +185,7 @@ TEST(Exit, AHandleOfAFiberThatRunsIsJoined) {
           started.store(true);
           while (!stop.stop_requested()) {
           }
-          std::this_thread::sleep_for(20ms);
+          std::this_thread::sleep_for(20ms);  // work that is left to do
           ended.store(true);
         });
         while (!started.load()) std::this_thread::yield();
@@ -269,8 +258,12 @@ TEST(Exit, IsLeftToTheThreadThatExits) {
       {
         static heddle::fiber late;
         static const called_at_exit last{[] {
-          std::thread([] { late.join(); }).detach();
-          std::this_thread::sleep_for(20ms);
+          static std::atomic<pid_t> tid{0};
+          std::thread([] {
+            tid.store(::gettid());
+            late.join();
+          }).detach();
+          while (tid.load() == 0 || !sleeps_in_futex(tid.load())) std::this_thread::yield();
         }};
         late = heddle::fiber([] { heddle::this_fiber::sleep_for(1h); });
         end_within_a_second();
@@ -353,15 +346,10 @@ TEST(Exit, AMutexStaysFreeForWhoGoesOn) {
         }};
         m.lock();
         heddle::runtime& rt = heddle::runtime::default_runtime();
-        std::atomic<int> started{0};
         for (int i = 0; i < 4; ++i) {
-          rt.go([&] {
-            started.fetch_add(1);
-            const std::lock_guard hold(m);
-          });
+          rt.go([] { const std::lock_guard hold(m); });
         }
-        while (started.load() < 4) std::this_thread::yield();
-        std::this_thread::sleep_for(20ms);
+        while (rt.stats().parks < 4) std::this_thread::yield();
         end_within_a_second();
         std::exit(25);
       },
@@ -376,34 +364,21 @@ TEST(Exit, WhatIsWaitedForMayBeDestroyed) {
         static heddle::condition_variable c;
         static heddle::channel<int> nobody;
         heddle::runtime& rt = heddle::runtime::default_runtime();
-        std::atomic<int> started{0};
         g.add();
-        rt.go([&] {
+        rt.go([] {
           std::unique_lock hold(m);
-          started.fetch_add(1);
           heddle::this_fiber::sleep_for(1h);
         });
-        while (started.load() < 1) std::this_thread::yield();
-        rt.go([&] {
-          started.fetch_add(1);
-          m.lock();
-        });
-        rt.go([&] {
-          started.fetch_add(1);
-          g.wait();
-        });
-        rt.go([&] {
-          started.fetch_add(1);
-          nobody.receive();
-        });
-        rt.go([&] {
+        while (rt.stats().parks < 1) std::this_thread::yield();
+        rt.go([] { m.lock(); });
+        rt.go([] { g.wait(); });
+        rt.go([] { nobody.receive(); });
+        rt.go([] {
           heddle::mutex own;
           std::unique_lock hold(own);
-          started.fetch_add(1);
           c.wait(hold);
         });
-        while (started.load() < 5) std::this_thread::yield();
-        std::this_thread::sleep_for(20ms);
+        while (rt.stats().parks < 5) std::this_thread::yield();
         end_within_a_second();
         std::exit(26);
       },
