@@ -14,6 +14,8 @@
 #include <heddle/sched/this_fiber.hpp>
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/received.hpp>
+#include <heddle/sync/semaphore.hpp>
 #include <heddle/sync/wait_group.hpp>

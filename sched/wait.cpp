@@ -62,7 +62,7 @@ std::uint64_t switch_stamp() noexcept {
 }
 
 void await_leavers(const atomic<std::uint32_t>& leaving) noexcept {
-  // (wt.6) acquire: they touch the object no more; pairs with (cv.1), (wg.6).
+  // (wt.6) acquire: they touch the object no more; pairs with (wl.1).
   while (leaving.load(std::memory_order_acquire) != 0 && !process_exits()) this_fiber::yield();
 }
 

@@ -15,37 +15,13 @@ channel_waiter* channel_core::claim_from(intrusive_list<channel_waiter>& list) n
   return nullptr;
 }
 
-namespace {
-
-// A party that comes again between two slices of its wait goes to where it was: mostly to the
-// front.
-void enqueue_locked(intrusive_list<channel_waiter>& list, channel_waiter& w, turn& turns,
-                    turn* mine) noexcept {
-  if (mine == nullptr || *mine == 0) {
-    w.came = ++turns;
-    if (mine != nullptr) *mine = w.came;
-    list.push_back(w);
-    return;
-  }
-  w.came = *mine;
-  intrusive_list<channel_waiter> earlier;
-  while (list.front() != nullptr && list.front()->came < w.came) {
-    earlier.push_back(*list.pop_front());
-  }
-  earlier.push_back(w);
-  earlier.splice_back(list);
-  list.splice_back(earlier);
-}
-
-}  // namespace
-
 // `guard`, which guards the list, and `other` are held; both are open afterwards. `other` may be
 // opened as soon as the waiter is linked: who finds it needs `guard`.
 wait_end channel_core::wait(waiters& list, spin_lock& guard, turn& turns, spin_lock* other,
                             void* value, std::int64_t deadline_ns, turn* mine) {
   waiting wait(true);
   channel_waiter me(wait.who(), wait.claim(), value);
-  enqueue_locked(list, me, turns, mine);
+  enqueue_in_turn(list, me, turns, mine);
   if (other != nullptr) other->unlock();
   const case_index winner = wait.sleep(unlocking(guard), deadline_ns);
   if (winner == 0) return me.closed ? wait_end::closed : wait_end::done;

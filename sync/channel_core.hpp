@@ -21,16 +21,13 @@
 
 #include <heddle/base/intrusive_list.hpp>
 #include <heddle/base/spin_lock.hpp>
-#include <heddle/sched/wait.hpp>
+#include <heddle/sync/wait_list.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 namespace heddle::detail {
-
-/// When a party came to wait: it keeps its turn over the slices of a wait by a foreign clock.
-using turn = std::uint64_t;
 
 /// One who waits at a channel; on its stack.
 struct channel_waiter : waiter {

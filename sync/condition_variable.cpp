@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // condition_variable: waiting and notifying.
 #include <heddle/base/assert.hpp>
-#include <heddle/sched/process.hpp>
 #include <heddle/sync/condition_variable.hpp>
 
 namespace heddle {
 
-condition_variable::~condition_variable() {
-  HEDDLE_DCHECK(count_.load(std::memory_order_relaxed) == 0 || detail::process_exits(),
-                "condition_variable %p is destroyed while it is waited on",
-                static_cast<void*>(this));
-  detail::await_leavers(leaving_);
-}
+condition_variable::~condition_variable() { waiters_.expect_empty("condition_variable", this); }
 
 void condition_variable::wait(std::unique_lock<mutex>& lock) {
   (void)wait_until_ns(lock, detail::no_deadline);
@@ -22,76 +16,50 @@ bool condition_variable::wait_until_ns(std::unique_lock<mutex>& lock, std::int64
                 static_cast<void*>(this));
   detail::cancellation_point();
   detail::waiting wait(true);
-  detail::waiter me(wait.who(), wait.claim());
   struct parties {
     condition_variable* condition;
     mutex* held;
   } both{this, lock.mutex()};
-
-  lock_.lock();
-  waiters_.push_back(me);
-  count_.store(count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   const detail::commit release_both{[](void* p) noexcept {
                                       const parties it = *static_cast<parties*>(p);
-                                      it.condition->lock_.unlock();
+                                      it.condition->waiters_.lock.unlock();
                                       it.held->release();
                                     },
                                     &both};
-  const detail::case_index winner = wait.sleep(release_both, deadline_ns);
-  if (winner == 0) {
-    // Notified: the condition variable may be gone.
-    lock.mutex()->lock();
-    return true;
-  }
-  bool still_here;
-  {
-    const std::lock_guard hold(lock_);
-    still_here = me.linked();
-    if (still_here) {
-      me.unlink();
-      count_.store(count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    }
-  }
-  // (cv.1) release: the last that it does here; pairs with (wt.6).
-  if (!still_here) leaving_.fetch_sub(1, std::memory_order_release);
+  waiters_.lock.lock();
+  waited_on_.store(true, std::memory_order_relaxed);
+  const detail::case_index winner = waiters_.sleep(wait, release_both, {.deadline_ns = deadline_ns},
+                                                   [this] { note_waiters_locked(); });
+  // Notified: the condition variable may be gone.
   lock.mutex()->lock();
   if (winner == detail::case_cancelled) detail::throw_cancelled();
-  return false;
+  return winner == 0;
 }
 
 void condition_variable::notify_one() noexcept {
-  if (count_.load(std::memory_order_relaxed) == 0) return;
-  detail::agent* who = nullptr;
+  if (!waited_on_.load(std::memory_order_relaxed)) return;
+  detail::waiter* first;
   {
-    const std::lock_guard hold(lock_);
-    while (detail::waiter* w = waiters_.pop_front()) {
-      count_.store(count_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-      detail::agent* candidate = w->who;
-      if (w->try_claim()) {
-        who = candidate;
-        break;
-      }
-      leaving_.fetch_add(1, std::memory_order_relaxed);
-    }
+    const std::lock_guard hold(waiters_.lock);
+    first = waiters_.claim_first_locked();
+    note_waiters_locked();
   }
-  if (who != nullptr) detail::ready(*who);
+  if (first != nullptr) detail::ready(*first->who);
 }
 
 void condition_variable::notify_all() noexcept {
-  if (count_.load(std::memory_order_relaxed) == 0) return;
+  if (!waited_on_.load(std::memory_order_relaxed)) return;
   detail::ready_list woken;
   {
-    const std::lock_guard hold(lock_);
-    while (detail::waiter* w = waiters_.pop_front()) {
-      if (w->try_claim()) {
-        woken.push(*w);
-      } else {
-        leaving_.fetch_add(1, std::memory_order_relaxed);
-      }
-    }
-    count_.store(0, std::memory_order_relaxed);
+    const std::lock_guard hold(waiters_.lock);
+    waiters_.claim_all_locked(woken);
+    note_waiters_locked();
   }
   woken.wake_all();
+}
+
+void condition_variable::note_waiters_locked() noexcept {
+  waited_on_.store(!waiters_.empty_locked(), std::memory_order_relaxed);
 }
 
 }  // namespace heddle

@@ -2,20 +2,16 @@
 // condition_variable: waiting for what the owner of a mutex will make true.
 //   A waiter is linked under lock_ before its mutex is opened, so a notify by whoever gets the
 //   mutex next finds it.
-//   I1  count_ is the number of waiters linked; it changes under lock_.
-//   I2  leaving_ is the number of those whose time was up, or who were cancelled, when a notify
-//       came to them: they still have to pass by. Whoever was notified does not, so that it may
-//       destroy the condition variable; the destructor waits for those who leave.
+//   I1  waited_on_ says whether waiters are linked; it changes under their lock.
 //
-//   Lock order: lock_, then nothing (the mutex is opened when lock_ is open again).
+//   Lock order: the list's lock, then nothing (the mutex is opened when that is open again).
 #pragma once
 
-#include <heddle/base/intrusive_list.hpp>
-#include <heddle/base/spin_lock.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/wait.hpp>
 #include <heddle/sync/mutex.hpp>
+#include <heddle/sync/wait_list.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -94,10 +90,10 @@ class condition_variable {
   /// False on timeout. A cancellation point.
   bool wait_until_ns(std::unique_lock<mutex>& lock, std::int64_t deadline_ns);
 
-  detail::spin_lock lock_;
-  detail::intrusive_list<detail::waiter> waiters_;  // guarded by lock_
-  detail::atomic<std::uint32_t> leaving_{0};        // goes up under lock_
-  detail::atomic<std::uint32_t> count_{0};          // written under lock_, read by notify
+  void note_waiters_locked() noexcept;
+
+  detail::wait_list waiters_;
+  detail::atomic<bool> waited_on_{false};  // written under the list's lock, read by notify
 };
 
 }  // namespace heddle

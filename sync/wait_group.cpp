@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait_group: counting and waiting.
 #include <heddle/base/assert.hpp>
-#include <heddle/sched/process.hpp>
 #include <heddle/sync/wait_group.hpp>
 
 #include <mutex>
 
 namespace heddle {
 
-wait_group::~wait_group() {
-  HEDDLE_DCHECK((state_.load(std::memory_order_relaxed) & waiters) == 0 || detail::process_exits(),
-                "wait_group %p is destroyed while it is waited on", static_cast<void*>(this));
-  detail::await_leavers(leaving_);
-}
+wait_group::~wait_group() { waiting_.expect_empty("wait_group", this); }
 
 void wait_group::add(std::ptrdiff_t n) noexcept {
   std::int64_t now = state_.load(std::memory_order_relaxed);
@@ -36,62 +31,38 @@ void wait_group::add(std::ptrdiff_t n) noexcept {
 bool wait_group::release_waiters(std::ptrdiff_t n) noexcept {
   detail::ready_list released;
   {
-    const std::lock_guard hold(lock_);
+    const std::lock_guard hold(waiting_.lock);
     std::int64_t now = state_.load(std::memory_order_relaxed);
     // (wg.3) acq_rel: as (wg.1); pairs with (wg.2).
-    if (sum(now, n) != waiters ||
-        !state_.compare_exchange_strong(now, waiters, std::memory_order_acq_rel,
-                                        std::memory_order_relaxed)) {
+    if (sum(now, n) != waiters || !state_.compare_exchange_strong(now, 0, std::memory_order_acq_rel,
+                                                                  std::memory_order_relaxed)) {
       return false;
     }
-    while (detail::waiter* w = waiting_.pop_front()) {
-      if (w->try_claim()) {
-        released.push(*w);
-      } else {
-        leaving_.fetch_add(1, std::memory_order_relaxed);
-      }
-    }
+    waiting_.claim_all_locked(released);
   }
-  // The last that is done here: whoever sees zero without waiters may destroy the group.
-  // (wg.4) release: as (wg.1), for others that were done before; pairs with (wg.2).
-  state_.fetch_and(~waiters, std::memory_order_release);
   released.wake_all();
   return true;
 }
 
 void wait_group::wait() {
   detail::cancellation_point();
-  for (detail::backoff others;; others.pause()) {
-    // (wg.2) acquire: sees what was done before the count came to zero; pairs with (wg.1), (wg.3),
-    // (wg.4).
-    std::int64_t now = state_.load(std::memory_order_acquire);
-    if (now == 0) return;
-    if (now == waiters) continue;  // who came to zero is about to be through
-    lock_.lock();
-    now = state_.load(std::memory_order_relaxed);
-    while (now / one != 0 &&
-           !state_.compare_exchange_weak(now, now | waiters, std::memory_order_relaxed,
-                                         std::memory_order_relaxed)) {
-    }
-    if (now / one != 0) break;
-    lock_.unlock();
+  // (wg.2) acquire: sees what was done before the count came to zero; pairs with (wg.1), (wg.3).
+  if (state_.load(std::memory_order_acquire) == 0) return;
+  waiting_.lock.lock();
+  std::int64_t now = state_.load(std::memory_order_acquire);  // as (wg.2)
+  while (now / one != 0 &&
+         !state_.compare_exchange_weak(now, now | waiters, std::memory_order_relaxed,
+                                       std::memory_order_acquire)) {
+  }
+  if (now / one == 0) {
+    waiting_.lock.unlock();
+    return;
   }
   detail::waiting wait(true);
-  detail::waiter me(wait.who(), wait.claim());
-  waiting_.push_back(me);
-  if (wait.sleep(detail::unlocking(lock_)) != detail::case_cancelled) return;
-  bool still_here;
-  {
-    const std::lock_guard hold(lock_);
-    still_here = me.linked();
-    if (still_here) {
-      me.unlink();
-      if (waiting_.empty()) state_.fetch_and(~waiters, std::memory_order_relaxed);
-    }
-  }
-  // (wg.6) release: the last that it does here; pairs with (wt.6).
-  if (!still_here) leaving_.fetch_sub(1, std::memory_order_release);
-  detail::throw_cancelled();
+  const auto winner = waiting_.sleep(wait, detail::unlocking(waiting_.lock), {}, [this] {
+    if (waiting_.empty_locked()) state_.fetch_and(~waiters, std::memory_order_relaxed);
+  });
+  if (winner == detail::case_cancelled) detail::throw_cancelled();
 }
 
 // The state after adding `n` to the count.

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait_group: waiting until a number of things are done.
-//   The state word: the count in the upper bits; bit 0 is set while waiters are linked (I1). While
-//   it is set, the count comes to zero under lock_ only; whoever brings it there opens lock_, then
-//   clears the bit, then wakes. A waiter that comes meanwhile returns when the bit is gone, so that
-//   it may destroy the group. leaving_ counts those who were cancelled when the count came to zero,
-//   and have yet to pass by: the destructor waits for them. Lock order: lock_, then nothing.
+//   The state word: the count in the upper bits; bit 0 is set while waiters are linked (I1), and
+//   then the count comes to zero under their lock only.
 #pragma once
 
-#include <heddle/base/spin_lock.hpp>
 #include <heddle/sched/runtime.hpp>
-#include <heddle/sched/wait.hpp>
+#include <heddle/sync/wait_list.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -47,9 +43,7 @@ class wait_group {
   std::int64_t sum(std::int64_t state, std::int64_t n) const noexcept;
 
   detail::atomic<std::int64_t> state_{0};
-  detail::spin_lock lock_;
-  detail::intrusive_list<detail::waiter> waiting_;  // guarded by lock_
-  detail::atomic<std::uint32_t> leaving_{0};        // goes up under lock_
+  detail::wait_list waiting_;
 };
 
 namespace detail {

@@ -17,7 +17,9 @@
 #include "world.hpp"
 
 #include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
+#include <heddle/sync/semaphore.hpp>
 #include <heddle/sync/wait_group.hpp>
 
 #include <sys/syscall.h>
@@ -25,12 +27,15 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <latch>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
+#include <semaphore>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -135,10 +140,18 @@ class crew {
 struct heddle_kit {
   using mutex = heddle::mutex;
   using condition_variable = heddle::condition_variable;
+  template <std::ptrdiff_t Max>
+  using counting_semaphore = heddle::counting_semaphore<Max>;
+  using binary_semaphore = heddle::binary_semaphore;
+  using latch = heddle::latch;
 };
 struct std_kit {
   using mutex = std::mutex;
   using condition_variable = std::condition_variable;
+  template <std::ptrdiff_t Max>
+  using counting_semaphore = std::counting_semaphore<Max>;
+  using binary_semaphore = std::binary_semaphore;
+  using latch = std::latch;
 };
 
 /// A fiber that is asleep in a wait when this returns, to be cancelled.

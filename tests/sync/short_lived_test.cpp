@@ -7,11 +7,14 @@
 
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
+#include <heddle/sync/semaphore.hpp>
 #include <heddle/sync/wait_group.hpp>
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <mutex>
@@ -126,6 +129,55 @@ HEDDLE_CREW_TEST(ShortLived, AWaitGroup) {
         return g;
       },
       [](auto& g) { g.wait(); }, [](auto& g) { g.done(); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, ASemaphore) {
+  bury_when_released<heddle::counting_semaphore<>>(
+      all, rounds(20'000), [](auto& yard) { return yard.make(0); }, [](auto& s) { s.acquire(); },
+      [](auto& s) { s.release(); });
+}
+
+// One permit goes to who sleeps, the other to who comes late: the last of them buries it.
+HEDDLE_CREW_TEST(ShortLived, ASemaphoreByTheLastOneOut) {
+  struct shared {
+    heddle::counting_semaphore<> s{0};
+    std::atomic<int> inside{2};
+  };
+  const std::size_t times = rounds(14'000);
+  graveyard<shared> yard;
+  start_line line(3);
+  shared* object = nullptr;
+  for (unsigned i = 0; i < 2; ++i) {
+    all.start([&, i] {
+      jitter late(i + 1);
+      for (std::size_t n = 0; n < times; ++n) {
+        if (i == 0) object = yard.make();
+        line.wait();
+        shared& mine = *object;
+        late();
+        mine.s.acquire();
+        if (mine.inside.fetch_sub(1) == 1) yard.bury(&mine);
+        line.wait();
+      }
+    });
+  }
+  all.start([&] {
+    jitter late(3);
+    for (std::size_t n = 0; n < times; ++n) {
+      line.wait();
+      shared& mine = *object;
+      late();
+      mine.s.release(2);
+      line.wait();
+    }
+  });
+  all.join();
+}
+
+HEDDLE_CREW_TEST(ShortLived, ALatch) {
+  bury_when_released<heddle::latch>(
+      all, rounds(20'000), [](auto& yard) { return yard.make(1); }, [](auto& l) { l.wait(); },
+      [](auto& l) { l.count_down(); });
 }
 
 HEDDLE_CREW_TEST(ShortLived, AChannelByItsReceiver) {
