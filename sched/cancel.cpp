@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // cancel: marking a fiber as cancelled and ending its wait; its stop state.
+#include <heddle/base/assert.hpp>
 #include <heddle/base/asymmetric_fence.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/stop.hpp>
 #include <heddle/sched/wait.hpp>
 
+#include <algorithm>
 #include <mutex>
 #include <new>
 
@@ -28,10 +30,26 @@ void this_fiber::check_cancel() { detail::cancellation_point(); }
 
 namespace detail {
 
+cancel_scope::cancel_scope(std::int64_t deadline, bool holds_off) noexcept
+    : outer(innermost_scope(this_agent())),
+      shielded(holds_off || (outer != nullptr && outer->shielded)),
+      deadline_ns(holds_off || outer == nullptr ? deadline
+                                                : std::min(deadline, outer->deadline_ns)) {
+  innermost_scope(this_agent()) = this;
+}
+
+cancel_scope::~cancel_scope() {
+  HEDDLE_DCHECK(
+      innermost_scope(this_agent()) == this,
+      "a shield or deadline_scope %p ends in another fiber than it was made in, or before "
+      "one that was made inside it",
+      static_cast<void*>(this));
+  innermost_scope(this_agent()) = outer;
+}
+
 void throw_cancelled() {
-  const fiber_record* self = current_worker()->current();
-  const auto reason = self->cancel.load(std::memory_order_relaxed) - 1;
-  throw cancelled(static_cast<cancel_reason>(reason));
+  const std::uint8_t mark = cancel_mark(this_agent());
+  throw cancelled(mark != 0 ? static_cast<cancel_reason>(mark - 1) : cancel_reason::deadline);
 }
 
 bool cancel_fiber(fiber_record& r, cancel_reason why) noexcept {

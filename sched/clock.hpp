@@ -53,6 +53,11 @@ std::int64_t deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
   return now + ceil<nanoseconds>(d).count();
 }
 
+/// `at` by heddle's clock, as deadline_after() counts.
+inline std::int64_t deadline_at(clock::time_point at) noexcept {
+  return std::chrono::nanoseconds(at.time_since_epoch()).count();
+}
+
 /// Whether a clock's time points are those of heddle's clock.
 template <class Clock>
 inline constexpr bool is_heddles =

@@ -17,6 +17,7 @@ namespace {
 struct thread_agent : agent {
   thread_agent() noexcept : agent(false) {}
   atomic<std::uint32_t> notified{0};  // 1: go on; the word it sleeps on
+  cancel_scope* scope = nullptr;      // the innermost one, or null
 };
 
 /// Out of line like current_worker(), and for the same reason.
@@ -66,10 +67,21 @@ void await_leavers(const atomic<std::uint32_t>& leaving) noexcept {
   while (leaving.load(std::memory_order_acquire) != 0 && !process_exits()) this_fiber::yield();
 }
 
+cancel_scope*& innermost_scope(agent& self) noexcept {
+  return self.is_fiber ? static_cast<fiber_record&>(self).scope
+                       : static_cast<thread_agent&>(self).scope;
+}
+
+std::uint8_t cancel_mark(agent& self) noexcept {
+  const cancel_scope* scope = innermost_scope(self);
+  if (!self.is_fiber || (scope != nullptr && scope->shielded)) return 0;
+  return static_cast<fiber_record&>(self).cancel.load(std::memory_order_relaxed);
+}
+
 void cancellation_point() {
-  worker* w = current_worker();
-  if (w == nullptr || w->current() == nullptr) return;
-  if (w->current()->cancel.load(std::memory_order_relaxed) != 0) [[unlikely]]
+  agent& self = this_agent();
+  const cancel_scope* scope = innermost_scope(self);
+  if (cancel_mark(self) != 0 || (scope != nullptr && scope->deadline_ns <= now_ns())) [[unlikely]]
     throw_cancelled();
 }
 
@@ -142,13 +154,27 @@ void waiting::announce(void* self) noexcept {
   if (claimed) ready(who);
 }
 
+waiting::waiting(bool cancellable) noexcept
+    : self_(this_agent()),
+      scope_(cancellable ? innermost_scope(self_) : nullptr),
+      ticket_(self_.claim.next(cancellable && self_.is_fiber &&
+                               (scope_ == nullptr || !scope_->shielded))),
+      cancellable_(cancellable) {}
+
 case_index waiting::sleep(commit publish, std::int64_t deadline_ns,
                           const std::stop_token* stop) noexcept {
+  const bool scope_is_first = scope_ != nullptr && scope_->deadline_ns < deadline_ns;
   publish_ = publish;
-  deadline_ns_ = deadline_ns;
+  deadline_ns_ = scope_is_first ? scope_->deadline_ns : deadline_ns;
   stop_ = stop != nullptr && stop->stop_possible() ? stop : nullptr;
-  if (!self_.is_fiber) return sleep_as_thread();
+  const case_index winner = self_.is_fiber ? sleep_as_fiber() : sleep_as_thread();
+  if (winner == case_timeout && scope_is_first) return case_cancelled;
+  // To cancel a fiber stops its token, first: that is no mere stop.
+  if (winner == case_stopped && cancellable_ && cancel_mark(self_) != 0) return case_cancelled;
+  return winner;
+}
 
+case_index waiting::sleep_as_fiber() noexcept {
   worker* w = current_worker();
   w->count_park();
   w->park({&waiting::announce, this});

@@ -41,9 +41,16 @@ agent& this_agent() noexcept;
 /// plain thread.
 std::uint64_t switch_stamp() noexcept;
 
-/// Throws heddle::cancelled if the calling fiber has been cancelled; what every cancellation point
-/// does on entry.
+/// Throws heddle::cancelled if the calling fiber has been cancelled, or a deadline around the call
+/// has passed; what every cancellation point does on entry.
 void cancellation_point();
+
+/// The innermost shield or deadline_scope of the calling fiber or thread, `self`; or null.
+cancel_scope*& innermost_scope(agent& self) noexcept;
+
+/// Whether `self`, who calls, has been cancelled and no shield holds that off: 1 + its
+/// cancel_reason; else 0.
+std::uint8_t cancel_mark(agent& self) noexcept;
 
 /// Waits until `leaving` is zero: until those who were taken off a list without being woken, since
 /// somebody else had ended their waits, have passed by. For destructors: whoever was released may
@@ -61,9 +68,8 @@ void sleep_unclaimed(agent& self, commit publish) noexcept;
 /// One wait of the calling fiber or thread. Lives on its stack, like the waiters that refer to it.
 class waiting {
  public:
-  /// With `cancellable`, a cancellation of the fiber may win.
-  explicit waiting(bool cancellable) noexcept
-      : self_(this_agent()), ticket_(self_.claim.next(cancellable && self_.is_fiber)) {}
+  /// With `cancellable`, a cancellation of the fiber or a deadline_scope may win.
+  explicit waiting(bool cancellable) noexcept;
   waiting(const waiting&) = delete;
   waiting& operator=(const waiting&) = delete;
 
@@ -82,10 +88,13 @@ class waiting {
   };
 
   static void announce(void* self) noexcept;
+  case_index sleep_as_fiber() noexcept;
   case_index sleep_as_thread() noexcept;
 
   agent& self_;
+  const cancel_scope* const scope_;  // null: none counts
   const ticket ticket_;
+  const bool cancellable_;
   commit publish_;
   std::int64_t deadline_ns_ = no_deadline;
   const std::stop_token* stop_ = nullptr;

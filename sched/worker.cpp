@@ -226,7 +226,9 @@ void worker::schedule(fiber_record* r, place where) noexcept {
     fiber_record* self = current_worker()->current();
     tsan_acquire(self);
     tsan_acquire(self->bound_stack);
-    self->entry(*self);
+    const auto entry = self->entry;
+    self->scope = nullptr;
+    entry(*self);
     destroy_locals(*self);
     worker* w = current_worker();
     w->end_current(self);

@@ -51,7 +51,7 @@ void wait_group::wait() {
   waiting_.lock.lock();
   std::int64_t now = state_.load(std::memory_order_acquire);  // as (wg.2)
   while (now / one != 0 &&
-         !state_.compare_exchange_weak(now, now | waiters, std::memory_order_relaxed,
+         !state_.compare_exchange_weak(now, now | waiters, std::memory_order_acquire,  // as (wg.2)
                                        std::memory_order_acquire)) {
   }
   if (now / one == 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // cancel: what is a cancellation point, what is none, and what a cancelled fiber sees.
-#include "world.hpp"
+#include "sync/cancellation_points.hpp"
 
 #include <heddle/heddle.hpp>
 
@@ -21,129 +21,6 @@ using heddle::fiber;
 static_assert(!std::is_base_of_v<std::exception, cancelled>,
               "catch (std::exception&) must not swallow it");
 
-/// Whether `f` throws cancelled.
-template <class F>
-bool throws_cancelled(F&& f) {
-  try {
-    f();
-  } catch (const cancelled& c) {
-    EXPECT_EQ(c.reason(), cancel_reason::requested);
-    return true;
-  }
-  return false;
-}
-
-/// Something to wait for, for ever.
-struct obstacles {
-  obstacles() {
-    full.send(1);
-    group.add();
-  }
-  ~obstacles() { group.done(); }
-
-  heddle::channel<int> empty, full{1}, unbuffered, nil{nullptr};
-  heddle::wait_group group;
-  heddle::mutex mutex;
-  heddle::condition_variable condition;
-};
-
-struct point {
-  std::string name;
-  std::function<void(obstacles&)> wait;
-  bool sleeps = true;  // false: it never waits, only looks
-};
-
-/// Every cancellation point there is; each waits for ever.
-const std::vector<point>& points() {
-  static const auto* all = new std::vector<point>{
-      {"check_cancel", [](obstacles&) { this_fiber::check_cancel(); }, false},
-      {"sleep_for", [](obstacles&) { this_fiber::sleep_for(1h); }},
-      {"sleep_for zero", [](obstacles&) { this_fiber::sleep_for(0s); }, false},
-      {"sleep_until", [](obstacles&) { this_fiber::sleep_until(heddle::clock::now() + 1h); }},
-      {"sleep_until the past",
-       [](obstacles&) { this_fiber::sleep_until(heddle::clock::time_point{}); }, false},
-      {"sleep_until system_clock",
-       [](obstacles&) { this_fiber::sleep_until(std::chrono::system_clock::now() + 1h); }},
-      {"join",
-       [](obstacles& o) {
-         std::atomic<bool> over{false};
-         fiber f([&, from = o.empty]() mutable {
-           while (!over) this_fiber::yield();
-         });
-         try {
-           f.join();
-         } catch (...) {
-           EXPECT_TRUE(f.joinable()) << "it was not joined";
-           over = true;
-           throw;
-         }
-       }},
-      {"receive", [](obstacles& o) { o.empty.receive(); }},
-      {"receive from nil", [](obstacles& o) { o.nil.receive(); }},
-      {"receive_for", [](obstacles& o) { (void)o.empty.receive_for(1h); }},
-      {"receive_until",
-       [](obstacles& o) { (void)o.empty.receive_until(heddle::clock::now() + 1h); }},
-      {"range-for over a channel",
-       [](obstacles& o) {
-         for (const int each : o.empty) FAIL() << each;
-       }},
-      {"send, full", [](obstacles& o) { o.full.send(2); }},
-      {"send, unbuffered", [](obstacles& o) { o.unbuffered.send(2); }},
-      {"send to nil", [](obstacles& o) { o.nil.send(2); }},
-      {"send_for", [](obstacles& o) { (void)o.full.send_for(2, 1h); }},
-      {"wait_group::wait", [](obstacles& o) { o.group.wait(); }},
-      {"condition_variable::wait",
-       [](obstacles& o) {
-         std::unique_lock lock(o.mutex);
-         try {
-           o.condition.wait(lock);
-         } catch (const cancelled&) {
-           EXPECT_TRUE(lock.owns_lock());
-           EXPECT_FALSE(o.mutex.try_lock()) << "it must be held again";
-           throw;
-         }
-       }},
-      {"condition_variable::wait, predicate",
-       [](obstacles& o) {
-         std::unique_lock lock(o.mutex);
-         o.condition.wait(lock, [] { return false; });
-       }},
-      {"condition_variable::wait_for",
-       [](obstacles& o) {
-         std::unique_lock lock(o.mutex);
-         (void)o.condition.wait_for(lock, 1h);
-       }},
-      {"blocking", [](obstacles&) { heddle::blocking([] {}); }, false},
-  };
-  return *all;
-}
-
-// What could be done at once: they throw all the same.
-const std::vector<point>& points_that_need_not_wait() {
-  static const auto* all = new std::vector<point>{
-      {"receive", [](obstacles& o) { o.full.receive(); }},
-      {"receive_for", [](obstacles& o) { (void)o.full.receive_for(1h); }},
-      {"send",
-       [](obstacles& o) {
-         heddle::channel<int> room(1);
-         o.empty = room;
-         room.send(1);
-       }},
-      {"wait_group::wait", [](obstacles&) { heddle::wait_group().wait(); }},
-      {"condition_variable::wait, true predicate",
-       [](obstacles& o) {
-         std::unique_lock lock(o.mutex);
-         o.condition.wait(lock, [] { return true; });
-       }},
-      {"join",
-       [](obstacles&) {
-         fiber f([] {});
-         f.join();
-       }},
-  };
-  return *all;
-}
-
 /// Lets `fibers` others run until they have come to wait.
 void wait_until_parked(heddle::runtime& rt, std::uint64_t parks_before, std::uint64_t fibers) {
   EXPECT_TRUE(eventually([&] { return rt.stats().parks >= parks_before + fibers; }));
@@ -162,8 +39,7 @@ HEDDLE_TEST(Cancel, IsThrownByEveryPointOnEntry) {
       EXPECT_TRUE(f.cancel());
       f.join();
       EXPECT_TRUE(thrown) << each.name;
-      EXPECT_EQ(o.full.size(), 1u) << each.name << " had an effect";
-      EXPECT_EQ(o.empty.size(), 0u) << each.name << " had an effect";
+      expect_undisturbed(o, each.name);
     }
   }
 }
@@ -179,12 +55,8 @@ HEDDLE_TEST(Cancel, EndsEveryWait) {
     EXPECT_TRUE(f.cancel());
     f.join();
     EXPECT_TRUE(thrown) << each.name;
-    EXPECT_EQ(o.full.size(), 1u) << each.name << " had an effect";
     // What was waited for is as it was: nobody is left in its queue.
-    EXPECT_EQ(o.empty.try_send(1), heddle::channel_status::full) << each.name;
-    EXPECT_FALSE(o.unbuffered.try_receive()) << each.name;
-    EXPECT_TRUE(o.mutex.try_lock()) << each.name;
-    o.mutex.unlock();
+    expect_undisturbed(o, each.name);
   }
 }
 
