@@ -22,14 +22,10 @@
 #include <heddle/sync/semaphore.hpp>
 #include <heddle/sync/wait_group.hpp>
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
-#include <cstdio>
-#include <cstdlib>
+#include <functional>
 #include <latch>
 #include <memory>
 #include <mutex>
@@ -37,22 +33,11 @@
 #include <random>
 #include <semaphore>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace heddle_test {
-
-/// Whether a thread of this process sleeps in a futex call: what a plain thread's wait comes to.
-inline bool sleeps_in_futex(pid_t tid) {
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/self/task/%d/syscall", static_cast<int>(tid));
-  std::FILE* file = std::fopen(path, "r");
-  if (file == nullptr) return false;
-  char text[64] = "";
-  const bool got = std::fgets(text, sizeof text, file) != nullptr;
-  std::fclose(file);
-  return got && text[0] >= '0' && text[0] <= '9' && std::atol(text) == SYS_futex;
-}
 
 enum class mode { fibers, threads, mixed };
 enum class kind { fiber, thread, other_fiber };
@@ -72,18 +57,7 @@ class crew {
   }
   template <class F>
   void start_as(kind what, F&& f) {
-    is_joined_ = false;
-    under_way_.add();
-    auto call = [this, body = std::optional(std::forward<F>(f))]() mutable {
-      (*body)();
-      body.reset();
-      under_way_.done();
-    };
-    if (what == kind::thread) {
-      threads_.emplace_back(std::move(call));
-    } else {
-      runtime_of(what).go(std::move(call));
-    }
+    start_call(what, as_call(std::forward<F>(f)));
   }
 
   /// Returns when the new member waits for something. Nobody else may fall asleep meanwhile.
@@ -93,27 +67,10 @@ class crew {
   }
   template <class F>
   void start_as_and_sleep(kind what, F&& f) {
-    if (what == kind::thread) {
-      auto tid = std::make_shared<std::atomic<pid_t>>(0);
-      start_as(what, [tid, body = std::forward<F>(f)]() mutable {
-        tid->store(::gettid());
-        body();
-      });
-      EXPECT_TRUE(eventually([&] { return tid->load() != 0 && sleeps_in_futex(tid->load()); }));
-    } else {
-      heddle::runtime& rt = runtime_of(what);
-      const auto before = rt.stats().parks;
-      start_as(what, std::forward<F>(f));
-      EXPECT_TRUE(eventually([&] { return rt.stats().parks > before; }));
-    }
+    start_call_and_sleep(what, as_call(std::forward<F>(f)));
   }
 
-  void join() {
-    under_way_.wait();
-    for (auto& each : threads_) each.join();
-    threads_.clear();
-    is_joined_ = true;
-  }
+  void join();
   bool is_joined() const noexcept { return is_joined_; }
 
   kind next_kind() noexcept {
@@ -122,11 +79,22 @@ class crew {
   }
 
  private:
-  heddle::runtime& runtime_of(kind what) {
-    if (what == kind::fiber) return rt_;
-    if (!other_) other_.emplace(heddle::options{.workers = 2});
-    return *other_;
+  // Compiled once (crew.cpp): to start a fiber and a thread for each lambda of each test would take
+  // the compiler longer than the test.
+  using call = std::function<void()>;
+
+  template <class F>
+  static call as_call(F&& f) {
+    using body = std::decay_t<F>;
+    if constexpr (std::is_copy_constructible_v<body>) {
+      return call(std::forward<F>(f));
+    } else {
+      return [shared = std::make_shared<body>(std::forward<F>(f))] { (*shared)(); };
+    }
   }
+  void start_call(kind what, call body);
+  void start_call_and_sleep(kind what, call body);
+  heddle::runtime& runtime_of(kind what);
 
   heddle::runtime& rt_;
   const mode who_;
