@@ -12,8 +12,10 @@
 #include <heddle/sched/runtime.hpp>
 #include <heddle/sched/stats.hpp>
 #include <heddle/sched/this_fiber.hpp>
+#include <heddle/sync/barrier.hpp>
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/event.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/received.hpp>

@@ -16,6 +16,7 @@
 
 #include "world.hpp"
 
+#include <heddle/sync/barrier.hpp>
 #include <heddle/sync/condition_variable.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
@@ -23,6 +24,7 @@
 #include <heddle/sync/wait_group.hpp>
 
 #include <atomic>
+#include <barrier>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -112,6 +114,8 @@ struct heddle_kit {
   using counting_semaphore = heddle::counting_semaphore<Max>;
   using binary_semaphore = heddle::binary_semaphore;
   using latch = heddle::latch;
+  template <class... Completion>
+  using barrier = heddle::barrier<Completion...>;
 };
 struct std_kit {
   using mutex = std::mutex;
@@ -120,6 +124,8 @@ struct std_kit {
   using counting_semaphore = std::counting_semaphore<Max>;
   using binary_semaphore = std::binary_semaphore;
   using latch = std::latch;
+  template <class... Completion>
+  using barrier = std::barrier<Completion...>;
 };
 
 /// A fiber that is asleep in a wait when this returns, to be cancelled.

@@ -5,8 +5,10 @@
 //   worlds.
 #include "sync/crew.hpp"
 
+#include <heddle/sync/barrier.hpp>
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/event.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/semaphore.hpp>
@@ -15,6 +17,7 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <mutex>
@@ -180,6 +183,18 @@ HEDDLE_CREW_TEST(ShortLived, ALatch) {
       [](auto& l) { l.count_down(); });
 }
 
+HEDDLE_CREW_TEST(ShortLived, ABarrier) {
+  bury_when_released<heddle::barrier<>>(
+      all, rounds(14'000), [](auto& yard) { return yard.make(2); },
+      [](auto& b) { b.arrive_and_wait(); }, [](auto& b) { b.arrive_and_wait(); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, ABarrierByAToken) {
+  bury_when_released<heddle::barrier<>>(
+      all, rounds(14'000), [](auto& yard) { return yard.make(2); },
+      [](auto& b) { b.wait(b.arrive()); }, [](auto& b) { b.arrive_and_drop(); });
+}
+
 HEDDLE_CREW_TEST(ShortLived, AChannelByItsReceiver) {
   bury_when_released<heddle::channel<int>>(
       all, rounds(14'000), make_default, [](auto& c) { EXPECT_EQ(c.receive(), 1); },
@@ -196,6 +211,21 @@ HEDDLE_CREW_TEST(ShortLived, ABufferedChannelByItsReceiver) {
   bury_when_released<heddle::channel<int>>(
       all, rounds(14'000), [](auto& yard) { return yard.make(1u); },
       [](auto& c) { EXPECT_EQ(c.receive(), 1); }, [](auto& c) { EXPECT_TRUE(c.send(1)); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AnEvent) {
+  bury_when_released<heddle::event>(
+      all, rounds(20'000), make_default, [](auto& e) { e.wait(); }, [](auto& e) { e.set(); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AnEventByWhomeverTimesOutOrSeesItSet) {
+  bury_when_released<heddle::event>(
+      all, rounds(10'000), make_default,
+      [](auto& e) {
+        while (!e.wait_for(std::chrono::microseconds(1))) {
+        }
+      },
+      [](auto& e) { e.set(); });
 }
 
 HEDDLE_CREW_TEST(ShortLived, AFullChannelByItsSender) {
