@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // mutex: waiting and waking.
+#include <heddle/sched/clock.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/wait.hpp>
 #include <heddle/sync/mutex.hpp>
@@ -13,12 +14,9 @@ namespace detail {
 
 /// Who waits for a mutex; on its stack. Without a ticket nothing but an unlock ends the wait, and
 /// being taken off the queue is the claim.
-struct mutex_waiter {
-  agent* who = nullptr;
-  ticket claim;
-  mutex_waiter* next = nullptr;  // guarded by the mutex's lock_, as all below
-  mutex_waiter* prev = nullptr;
-  bool in_queue = false;
+struct mutex_waiter : waiter {
+  using waiter::waiter;
+  turn came = 0;      // guarded by the mutex's lock_, as all below
   bool owns = false;  // the mutex was handed over
 };
 
@@ -28,7 +26,7 @@ namespace {
 // Spinning helps only while the owner runs on another processor, and its critical section is short.
 constexpr int spins = 16;
 // How often in a row those who wait are left to one who was woken, but has not come yet.
-constexpr std::uint32_t pass_over_at_most = 256;
+constexpr int pass_over_at_most = 256;
 }  // namespace
 
 // One attempt to lock, which clears `clear` with it.
@@ -44,9 +42,9 @@ bool mutex::take(std::uint32_t clear) noexcept {
   return false;
 }
 
-// With lock_ held. Links `w` (in front, and asking for the hand-off, if it had been woken before)
+// With lock_ held. Links `w` in its turn (and asks for the hand-off, if it had been woken before)
 // and returns true; or gets the mutex and returns false.
-bool mutex::enqueue(detail::mutex_waiter& w, bool again) noexcept {
+bool mutex::enqueue(detail::mutex_waiter& w, detail::turn& mine, bool again) noexcept {
   const std::uint32_t set = queued | (again ? hand_off : 0);
   const std::uint32_t clear = again ? woken : 0;
   std::uint32_t now = state_.load(std::memory_order_relaxed);
@@ -60,19 +58,9 @@ bool mutex::enqueue(detail::mutex_waiter& w, bool again) noexcept {
     }
   }
   // An owner that found the mutex free has left no stamp, and there may be an old one.
-  if (first_ == nullptr) owners_stamp_.store(0, std::memory_order_relaxed);
-  w.in_queue = true;
-  w.prev = again ? nullptr : last_;
-  w.next = again ? first_ : nullptr;
-  (w.prev != nullptr ? w.prev->next : first_) = &w;
-  (w.next != nullptr ? w.next->prev : last_) = &w;
+  if (queue_.empty()) owners_stamp_.store(0, std::memory_order_relaxed);
+  detail::enqueue_in_turn(queue_, w, turns_, &mine);
   return true;
-}
-
-void mutex::unlink_locked(detail::mutex_waiter& w) noexcept {
-  (w.prev != nullptr ? w.prev->next : first_) = w.next;
-  (w.next != nullptr ? w.next->prev : last_) = w.prev;
-  w.in_queue = false;
 }
 
 // The caller owns the mutex; others may wait for it already.
@@ -81,41 +69,47 @@ bool mutex::owned() noexcept {
   return true;
 }
 
-bool mutex::lock_slow(const std::stop_token* token) noexcept {
+[[gnu::always_inline]] inline bool mutex::wait_within(const detail::wait_limits& limits) noexcept {
+  owner_.expect_not_caller(this);
+  const bool is_timed = limits.deadline_ns != detail::no_deadline;
+  if (is_timed && limits.deadline_ns <= detail::now_ns()) return false;
   for (int i = 0; i < spins; ++i) {
     if (take(0)) return owned();
     if ((state_.load(std::memory_order_relaxed) & queued) != 0) break;
     detail::cpu_relax();
   }
+  detail::turn own = 0;
+  detail::turn& mine = limits.mine != nullptr ? *limits.mine : own;
   for (bool again = false;; again = true) {
     std::optional<detail::waiting> wait;
-    detail::mutex_waiter w;
-    w.who = &detail::this_agent();
-    if (token != nullptr) {
-      wait.emplace(false);
-      w.claim = wait->claim();
-    }
+    if (is_timed || limits.token != nullptr) wait.emplace(false);
+    detail::mutex_waiter w(detail::this_agent(), wait ? wait->claim() : detail::ticket());
     lock_.lock();
-    if (!enqueue(w, again)) {
+    if (!enqueue(w, mine, again)) {
       lock_.unlock();
       return owned();
     }
     if (!wait) {
       detail::sleep_unclaimed(*w.who, detail::unlocking(lock_));
-    } else if (wait->sleep(detail::unlocking(lock_), detail::no_deadline, token) ==
-               detail::case_stopped) {
+    } else if (wait->sleep(detail::unlocking(lock_), limits.deadline_ns, limits.token) != 0) {
       return withdraw(w);
     }
     if (w.owns || take(woken)) return owned();
   }
 }
 
-// The token stopped first. (It was claimed by the token, so no unlock has taken it off the queue to
-// wake it.) Returns false.
+// Two copies of one body: without limits there is nothing to arm, to claim or to take back.
+void mutex::lock_slow() noexcept { (void)wait_within({}); }
+bool mutex::lock_slow_within(const detail::wait_limits& limits) noexcept {
+  return wait_within(limits);
+}
+
+// The limits ended the wait. (They claimed it, so no unlock has taken it off the queue to wake it.)
+// Returns false.
 bool mutex::withdraw(detail::mutex_waiter& w) noexcept {
   const std::lock_guard hold(lock_);
-  if (w.in_queue) unlink_locked(w);
-  if (first_ == nullptr) state_.fetch_and(~(queued | hand_off), std::memory_order_relaxed);
+  if (w.linked()) w.unlink();
+  if (queue_.empty()) state_.fetch_and(~(queued | hand_off), std::memory_order_relaxed);
   return false;
 }
 
@@ -143,18 +137,16 @@ void mutex::unlock_slow() noexcept {
   // While the process exits, who waits may stand still: the mutex stays free for who goes on.
   const bool hand_over = (switched || (now & (hand_off | woken)) != 0) && !detail::process_exits();
   detail::agent* next = nullptr;
-  while (detail::mutex_waiter* w = first_) {
-    unlink_locked(*w);
-    detail::agent* who = w->who;
-    // A waiter that its token has claimed goes by itself.
-    if (w->claim && !who->claim.try_claim(w->claim, 0)) continue;
-    next = who;
+  while (detail::mutex_waiter* w = queue_.pop_front()) {
+    // A waiter whose time or token has claimed it goes by itself.
+    if (w->claim && !w->try_claim()) continue;
+    next = w->who;
     w->owns = hand_over;
     break;
   }
   std::uint32_t to;
   do {
-    to = now & ~(hand_off | (first_ == nullptr ? queued : 0));
+    to = now & ~(hand_off | (queue_.empty() ? queued : 0));
     if (next == nullptr || !hand_over) to &= ~locked;
     if (next != nullptr && !hand_over) to |= woken;
     // (mx.3) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).

@@ -27,13 +27,10 @@
 //   Any fiber or thread may call. Lock order: lock_, then nothing.
 #pragma once
 
-#include <heddle/base/assert.hpp>
 #include <heddle/base/intrusive_list.hpp>
 #include <heddle/base/spin_lock.hpp>
-#include <heddle/fiber/agent.hpp>
-#if defined(HEDDLE_ASSERTIONS)
-#include <heddle/sched/process.hpp>
-#endif
+#include <heddle/sync/lock_owner.hpp>
+#include <heddle/sync/wait_list.hpp>
 
 #include <cstdint>
 #include <stop_token>
@@ -42,9 +39,6 @@ namespace heddle {
 
 namespace detail {
 struct mutex_waiter;
-#if defined(HEDDLE_ASSERTIONS)
-agent& this_agent() noexcept;
-#endif
 }  // namespace detail
 
 /// std::mutex for fibers ([thread.mutex.class]): the owner is the fiber (or plain thread), which
@@ -52,15 +46,10 @@ agent& this_agent() noexcept;
 /// unique_lock, scoped_lock and std::lock. An unlock happens before the next lock.
 class mutex {
  public:
-  constexpr mutex() noexcept = default;
+  constexpr mutex() noexcept : mutex("mutex") {}
   mutex(const mutex&) = delete;
   mutex& operator=(const mutex&) = delete;
-  ~mutex() {
-    // Whoever stands still when the process exits may own it, or wait for it.
-    HEDDLE_DCHECK(state_.load(std::memory_order_relaxed) == 0 || detail::process_exits(),
-                  "mutex %p is destroyed while it is locked or waited for",
-                  static_cast<void*>(this));
-  }
+  ~mutex() { owner_.expect_unused(this, state_.load(std::memory_order_relaxed) == 0); }
 
   /// Blocks the fiber until it owns the mutex. The caller must not own it (builds with
   /// HEDDLE_ASSERTIONS check that, as all that is asked of an owner). Not a cancellation point.
@@ -71,22 +60,15 @@ class mutex {
     if ((now & (locked | queued)) != 0 ||
         !state_.compare_exchange_strong(now, now | locked, std::memory_order_acquire,
                                         std::memory_order_relaxed)) [[unlikely]] {
-      expect_not_owned();
-      lock_slow(nullptr);
+      lock_slow();
     }
-    note_owner();
+    owner_.set();
   }
 
   /// Blocks until it owns the mutex (true), or until `token` is stopped (false; nothing has
   /// changed). A free mutex is locked even if the token is stopped already. Not a cancellation
   /// point.
-  [[nodiscard]] bool lock(std::stop_token token) noexcept {
-    if (try_lock()) return true;
-    expect_not_owned();
-    if (!lock_slow(&token)) return false;
-    note_owner();
-    return true;
-  }
+  [[nodiscard]] bool lock(std::stop_token token) noexcept { return lock_within({.token = &token}); }
 
   /// Locks the mutex if it is free now.
   [[nodiscard]] bool try_lock() noexcept {
@@ -95,7 +77,7 @@ class mutex {
       // (mx.4) acquire: as (mx.1); pairs with (mx.2), (mx.3), (mx.6).
       if (state_.compare_exchange_weak(now, now | locked, std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
-        note_owner();
+        owner_.set();
         return true;
       }
     }
@@ -104,13 +86,24 @@ class mutex {
 
   /// The caller must own the mutex. It may be destroyed by whoever gets it next.
   void unlock() noexcept {
-#if defined(HEDDLE_ASSERTIONS)
-    HEDDLE_CHECK(owned_by_caller() || detail::process_exits(),
-                 "mutex %p is unlocked by %p, who does not own it", static_cast<void*>(this),
-                 static_cast<void*>(&detail::this_agent()));
-#endif
+    owner_.expect_caller(this);
     release();
   }
+
+ protected:
+  /// `kind` is what reports call it.
+  constexpr explicit mutex(const char* kind) noexcept : owner_(kind) {}
+
+  /// Blocks until it owns the mutex (true), or until `limits` end the wait (false). Tries once
+  /// where they have ended it before. Not a cancellation point.
+  bool lock_within(const detail::wait_limits& limits) noexcept {
+    if (try_lock()) return true;
+    if (!lock_slow_within(limits)) return false;
+    owner_.set();
+    return true;
+  }
+  /// As unlock() checks it.
+  void expect_owned_by_caller() const noexcept { owner_.expect_caller(this); }
 
  private:
   friend class condition_variable;
@@ -121,9 +114,7 @@ class mutex {
 
   /// unlock() on behalf of the owner, by whoever runs on its worker.
   void release() noexcept {
-#if defined(HEDDLE_ASSERTIONS)
-    owner_.store(nullptr, std::memory_order_relaxed);
-#endif
+    owner_.clear();
     std::uint32_t now = state_.load(std::memory_order_relaxed);
     // (mx.2) release: what this owner did goes to the next; pairs with (mx.1), (mx.4), (mx.5).
     if (now != locked || !state_.compare_exchange_strong(now, 0, std::memory_order_release,
@@ -131,39 +122,29 @@ class mutex {
       unlock_slow();
     }
   }
-  void note_owner() noexcept {
-#if defined(HEDDLE_ASSERTIONS)
-    owner_.store(&detail::this_agent(), std::memory_order_relaxed);
-#endif
-  }
-  void expect_not_owned() const noexcept {
-#if defined(HEDDLE_ASSERTIONS)
-    HEDDLE_CHECK(!owned_by_caller(), "mutex %p is locked by its owner, who would wait for itself",
-                 static_cast<const void*>(this));
-#endif
-  }
-  [[gnu::noinline]] bool lock_slow(const std::stop_token* token) noexcept;
+  [[gnu::noinline]] void lock_slow() noexcept;
+  bool wait_within(const detail::wait_limits& limits) noexcept;
+  [[gnu::noinline]] bool lock_slow_within(const detail::wait_limits& limits) noexcept;
   [[gnu::noinline]] void unlock_slow() noexcept;
   bool take(std::uint32_t clear) noexcept;
   bool owned() noexcept;
-  bool enqueue(detail::mutex_waiter& w, bool again) noexcept;
-  void unlink_locked(detail::mutex_waiter& w) noexcept;
+  bool enqueue(detail::mutex_waiter& w, detail::turn& mine, bool again) noexcept;
   bool withdraw(detail::mutex_waiter& w) noexcept;
 
   detail::atomic<std::uint32_t> state_{0};
   detail::spin_lock lock_;
-  detail::mutex_waiter* first_ = nullptr;  // guarded by lock_
-  detail::mutex_waiter* last_ = nullptr;   // guarded by lock_
-  std::uint32_t passed_over_ = 0;  // the owner's: unlocks that woke nobody, though somebody waited
+  std::uint8_t passed_over_ = 0;  // the owner's: unlocks that woke nobody, though somebody waited
+  detail::intrusive_list<detail::mutex_waiter> queue_;  // guarded by lock_: in order of their turns
+  detail::turn turns_ = 0;                              // guarded by lock_: the last one given out
   // When its owner got it (detail::switch_stamp), written by the owner; 0, written by the first who
   // waits: not known.
   detail::atomic<std::uint64_t> owners_stamp_{0};
-#if defined(HEDDLE_ASSERTIONS)
-  bool owned_by_caller() const noexcept {
-    return owner_.load(std::memory_order_relaxed) == &detail::this_agent();
-  }
-  detail::atomic<detail::agent*> owner_{nullptr};
-#endif
+  [[no_unique_address]] detail::lock_owner owner_;
 };
 
 }  // namespace heddle
+
+// What <mutex> has beside it.
+#include <heddle/sync/once.hpp>
+#include <heddle/sync/recursive_mutex.hpp>
+#include <heddle/sync/timed_mutex.hpp>

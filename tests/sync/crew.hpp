@@ -109,6 +109,14 @@ class crew {
 
 struct heddle_kit {
   using mutex = heddle::mutex;
+  using timed_mutex = heddle::timed_mutex;
+  using recursive_mutex = heddle::recursive_mutex;
+  using recursive_timed_mutex = heddle::recursive_timed_mutex;
+  using once_flag = heddle::once_flag;
+  template <class... A>
+  static void call_once(once_flag& flag, A&&... args) {
+    heddle::call_once(flag, std::forward<A>(args)...);
+  }
   using condition_variable = heddle::condition_variable;
   template <std::ptrdiff_t Max>
   using counting_semaphore = heddle::counting_semaphore<Max>;
@@ -119,6 +127,14 @@ struct heddle_kit {
 };
 struct std_kit {
   using mutex = std::mutex;
+  using timed_mutex = std::timed_mutex;
+  using recursive_mutex = std::recursive_mutex;
+  using recursive_timed_mutex = std::recursive_timed_mutex;
+  using once_flag = std::once_flag;
+  template <class... A>
+  static void call_once(once_flag& flag, A&&... args) {
+    std::call_once(flag, std::forward<A>(args)...);
+  }
   using condition_variable = std::condition_variable;
   template <std::ptrdiff_t Max>
   using counting_semaphore = std::counting_semaphore<Max>;
