@@ -20,4 +20,5 @@
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/received.hpp>
 #include <heddle/sync/semaphore.hpp>
+#include <heddle/sync/synchronized.hpp>
 #include <heddle/sync/wait_group.hpp>

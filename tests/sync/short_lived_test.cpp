@@ -126,7 +126,7 @@ HEDDLE_CREW_TEST(ShortLived, AnEvent) {
 
 HEDDLE_CREW_TEST(ShortLived, AnEventByWhomeverTimesOutOrSeesItSet) {
   bury_when_released<heddle::event>(
-      all, rounds(10'000), make_default,
+      all, rounds(1'500), make_default,
       [](auto& e) {
         while (!e.wait_for(std::chrono::microseconds(1))) {
         }
