@@ -16,6 +16,7 @@
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
 #include <heddle/sync/event.hpp>
+#include <heddle/sync/future.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/received.hpp>

@@ -33,6 +33,7 @@ namespace heddle::detail {
 
 class runtime_state;
 struct cancel_scope;
+struct at_end_node;
 struct fiber_record;
 struct join_wait;
 struct stack;
@@ -49,6 +50,7 @@ struct fiber_extras {
   std::string name;
   std::stop_source stop{std::nostopstate};
   std::vector<local_value> locals;  // own
+  at_end_node* at_end = nullptr;    // own: what it does when its locals are gone, newest first
 };
 
 enum class fiber_phase : std::uint8_t { free, live, ended };

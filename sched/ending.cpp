@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // ending: the last steps of a fiber.
 #include <heddle/base/assert.hpp>
+#include <heddle/sched/at_end.hpp>
 #include <heddle/sched/ending.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/wait.hpp>
@@ -10,8 +11,22 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <utility>
 
 namespace heddle::detail {
+
+void settle(fiber_record& self) noexcept {
+  // Without the lock: only others' first use of a name or a stop source could make them meanwhile,
+  // and then there is nothing to do.
+  // (fr.2) acquire: sees what was made; pairs with (fr.1).
+  fiber_extras* extras = self.extras.load(std::memory_order_acquire);
+  if (extras == nullptr) return;
+  // What is done last may make locals anew.
+  do {
+    destroy_locals(extras->locals);
+    run_all(std::exchange(extras->at_end, nullptr));
+  } while (!extras->locals.empty() || extras->at_end != nullptr);
+}
 
 void announce_end(fiber_record& self) noexcept {
   runtime_state& rt = *self.home;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// ending: how a fiber's life closes once its function has returned: its locals are destroyed, who
-//   joins it is woken, its record is let go.
+// ending: how a fiber's life closes once its function has returned: its locals are destroyed, what
+//   was put off to its end is done (sched/at_end.hpp), who joins it is woken, its record is let go.
 #pragma once
 
 #include <heddle/base/intrusive_list.hpp>
 #include <heddle/fiber/record.hpp>
+
+#include <vector>
 
 namespace heddle::detail {
 
@@ -14,8 +16,11 @@ struct join_wait {
   ticket claim;
 };
 
-/// Destroys the fiber's locals, newest first. Runs on the fiber, user code included.
-void destroy_locals(fiber_record& self) noexcept;
+/// Destroys the values of a fiber's or thread's locals, newest first; user code included.
+void destroy_locals(std::vector<local_value>& values) noexcept;
+
+/// Destroys the fiber's locals, then does what it put off to its end. Runs on the fiber.
+void settle(fiber_record& self) noexcept;
 
 /// Marks it ended, drops its own reference and wakes the joiner. `self` is gone afterwards.
 void announce_end(fiber_record& self) noexcept;

@@ -19,18 +19,9 @@ namespace {
 // for it after the thread's thread-locals were destroyed; what is made then is left to the process.
 constinit thread_local std::vector<local_value>* values_of_thread = nullptr;
 
-void destroy_all(std::vector<local_value>& values) noexcept {
-  // A destructor may use another local, even make one anew.
-  while (!values.empty()) {
-    const local_value last = values.back();
-    values.pop_back();
-    last.destroy(last.value);
-  }
-}
-
 void end_of_thread(void* values) {
   auto* list = static_cast<std::vector<local_value>*>(values);
-  destroy_all(*list);
+  destroy_locals(*list);
   delete list;
   values_of_thread = nullptr;
 }
@@ -53,12 +44,13 @@ void end_of_thread(void* values) {
 
 }  // namespace
 
-void destroy_locals(fiber_record& self) noexcept {
-  // Without the lock: only others' first use of a name or a stop source could make them meanwhile,
-  // and those have no locals.
-  // (fr.2) acquire: sees what was made; pairs with (fr.1).
-  fiber_extras* extras = self.extras.load(std::memory_order_acquire);
-  if (extras != nullptr) destroy_all(extras->locals);
+void destroy_locals(std::vector<local_value>& values) noexcept {
+  // A destructor may use another local, even make one anew.
+  while (!values.empty()) {
+    const local_value last = values.back();
+    values.pop_back();
+    last.destroy(last.value);
+  }
 }
 
 std::uint64_t new_local_key() noexcept {

@@ -18,24 +18,41 @@ class outcome {
   template <class F>
   void set_from(F&& f) noexcept {
     try {
-      if constexpr (std::is_void_v<T>) {
-        std::forward<F>(f)();
-      } else if constexpr (std::is_reference_v<T>) {
-        auto&& result = f();
-        value_ = std::addressof(result);
-      } else {
-        value_.emplace(std::in_place, f);
-      }
+      set_value_from(std::forward<F>(f));
     } catch (...) {
       error_ = std::current_exception();
     }
   }
+  /// Stores what `f()` returns; nothing, if it throws.
+  template <class F>
+  void set_value_from(F&& f) {
+    if constexpr (std::is_void_v<T>) {
+      std::forward<F>(f)();
+    } else if constexpr (std::is_reference_v<T>) {
+      auto&& result = f();
+      value_ = std::addressof(result);
+    } else {
+      value_.emplace(std::in_place, f);
+    }
+  }
+  void set_error(std::exception_ptr e) noexcept { error_ = std::move(e); }
   T take() {
     if (error_) std::rethrow_exception(std::move(error_));
     if constexpr (std::is_reference_v<T>) {
       return static_cast<T>(*value_);
     } else if constexpr (!std::is_void_v<T>) {
       return std::move(value_->it);
+    }
+  }
+  /// As take(), which leaves the outcome here: for several who look.
+  using shared_type =
+      std::conditional_t<std::is_void_v<T>, T, std::add_lvalue_reference_t<const T>>;
+  shared_type look() const {
+    if (error_) std::rethrow_exception(error_);
+    if constexpr (std::is_reference_v<T>) {
+      return *value_;
+    } else if constexpr (!std::is_void_v<T>) {
+      return value_->it;
     }
   }
 

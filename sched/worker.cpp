@@ -229,7 +229,7 @@ void worker::schedule(fiber_record* r, place where) noexcept {
     const auto entry = self->entry;
     self->scope = nullptr;
     entry(*self);
-    destroy_locals(*self);
+    settle(*self);
     worker* w = current_worker();
     w->end_current(self);
   }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // condition_variable: waiting and notifying.
 #include <heddle/base/assert.hpp>
+#include <heddle/sched/at_end.hpp>
 #include <heddle/sync/condition_variable.hpp>
+
+#include <memory>
+#include <utility>
 
 namespace heddle {
 
@@ -60,6 +64,25 @@ void condition_variable::notify_all() noexcept {
 
 void condition_variable::note_waiters_locked() noexcept {
   waited_on_.store(!waiters_.empty_locked(), std::memory_order_relaxed);
+}
+
+void notify_all_at_thread_exit(condition_variable& c, std::unique_lock<mutex> lock) {
+  HEDDLE_DCHECK(lock.owns_lock(),
+                "condition_variable %p: the lock handed to notify_all_at_thread_exit is not locked",
+                static_cast<void*>(&c));
+  struct farewell : detail::at_end_node {
+    farewell(condition_variable& c, std::unique_lock<mutex>&& l) noexcept
+        : at_end_node([](at_end_node& node) noexcept {
+            const std::unique_ptr<farewell> self(static_cast<farewell*>(&node));
+            self->condition.notify_all();
+          }),
+          condition(c),
+          lock(std::move(l)) {}
+    condition_variable& condition;
+    std::unique_lock<mutex> lock;
+  };
+  detail::reserve_at_end();
+  detail::add_at_end(*new farewell(c, std::move(lock)));
 }
 
 }  // namespace heddle

@@ -96,4 +96,12 @@ class condition_variable {
   detail::atomic<bool> waited_on_{false};  // written under the list's lock, read by notify
 };
 
+/// std::notify_all_at_thread_exit ([thread.condition.nonmember]): keeps `lock`, which must be owned
+/// by the caller, until the calling fiber ends: after its locals are destroyed and before who joins
+/// it goes on; on a plain thread, after its thread_locals are destroyed. Then it notifies all who
+/// wait for `c`, and unlocks, in this order, so that whoever gets the mutex may destroy both. No
+/// cancellation point. \throws std::bad_alloc, or std::system_error, if there is no room to note
+/// that; the lock is then open
+void notify_all_at_thread_exit(condition_variable& c, std::unique_lock<mutex> lock);
+
 }  // namespace heddle

@@ -10,6 +10,7 @@
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
 #include <heddle/sync/event.hpp>
+#include <heddle/sync/future.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/semaphore.hpp>
@@ -99,6 +100,16 @@ HEDDLE_CREW_TEST(ShortLived, ABarrierByAToken) {
   bury_when_released<heddle::barrier<>>(
       all, rounds(14'000), [](auto& yard) { return yard.make(2); },
       [](auto& b) { b.wait(b.arrive()); }, [](auto& b) { b.arrive_and_drop(); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, APromiseWithItsFuture) {
+  struct pledge {
+    heddle::promise<int> p;
+    heddle::future<int> f = p.get_future();
+  };
+  bury_when_released<pledge>(
+      all, rounds(14'000), make_default, [](auto& both) { EXPECT_EQ(both.f.get(), 1); },
+      [](auto& both) { both.p.set_value(1); });
 }
 
 HEDDLE_CREW_TEST(ShortLived, AChannelByItsReceiver) {

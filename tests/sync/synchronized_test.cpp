@@ -112,17 +112,19 @@ TEST(Synchronized, WithLockReturnsTheResultByValue) {
 HEDDLE_CREW_TEST(Synchronized, IsLockedUntilThePointersEnd) {
   synchronized<account> s;
   std::atomic<bool> through{false};
-  std::optional p = s.lock();
+  auto last = s.lock();
   all.start_and_sleep([&] {
     EXPECT_EQ(s.lock()->balance, 6);
     through = true;
   });
-  auto moved = std::move(*p);
-  p.reset();
+  {
+    auto first = std::move(last);
+    last = std::move(first);
+  }  // a pointer that was moved from unlocks nothing
   for (int i = 0; i < 20; ++i) heddle::this_fiber::yield();
   EXPECT_FALSE(through.load());
-  moved->balance = 6;
-  { auto last = std::move(moved); }
+  last->balance = 6;
+  { auto end = std::move(last); }
   all.join();
   EXPECT_TRUE(through.load());
 }
