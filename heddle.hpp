@@ -17,6 +17,7 @@
 #include <heddle/sync/condition_variable.hpp>
 #include <heddle/sync/event.hpp>
 #include <heddle/sync/future.hpp>
+#include <heddle/sync/exchanger.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/received.hpp>

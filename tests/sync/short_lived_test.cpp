@@ -11,6 +11,7 @@
 #include <heddle/sync/condition_variable.hpp>
 #include <heddle/sync/event.hpp>
 #include <heddle/sync/future.hpp>
+#include <heddle/sync/exchanger.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/semaphore.hpp>
@@ -143,6 +144,12 @@ HEDDLE_CREW_TEST(ShortLived, AnEventByWhomeverTimesOutOrSeesItSet) {
         }
       },
       [](auto& e) { e.set(); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AnExchangerByOneOfThePair) {
+  bury_when_released<heddle::exchanger<int>>(
+      all, rounds(14'000), make_default, [](auto& e) { EXPECT_EQ(e.exchange(1), 2); },
+      [](auto& e) { EXPECT_EQ(e.exchange(2), 1); });
 }
 
 HEDDLE_CREW_TEST(ShortLived, AFullChannelByItsSender) {
