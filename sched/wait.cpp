@@ -18,6 +18,7 @@ struct thread_agent : agent {
   thread_agent() noexcept : agent(false) {}
   atomic<std::uint32_t> notified{0};  // 1: go on; the word it sleeps on
   cancel_scope* scope = nullptr;      // the innermost one, or null
+  atomic<random_source> choices{random_source(static_cast<std::uint64_t>(real_now_ns()))};
 };
 
 /// Out of line like current_worker(), and for the same reason.
@@ -60,6 +61,16 @@ std::uint64_t switch_stamp() noexcept {
   return w == nullptr
              ? 1
              : reinterpret_cast<std::uintptr_t>(w) << 16 ^ w->turns.load(std::memory_order_relaxed);
+}
+
+random_source random_numbers() noexcept {
+  worker* w = current_worker();
+  atomic<random_source>& choices = w != nullptr ? w->choices : this_thread_agent().choices;
+  random_source from = choices.load(std::memory_order_relaxed);
+  const std::uint64_t high = from.next();
+  const std::uint64_t seed = high << 32 | from.next();
+  choices.store(from, std::memory_order_relaxed);
+  return random_source(seed);
 }
 
 void await_leavers(const atomic<std::uint32_t>& leaving) noexcept {
@@ -119,9 +130,9 @@ void sleep_unclaimed(agent& self, commit publish) noexcept {
   sleep_until_notified(thread, no_deadline);
 }
 
-void waiting::on_stop::operator()() const noexcept {
-  agent& who = wait->self_;
-  if (who.claim.try_claim(wait->ticket_, case_stopped)) ready(who);
+void stop_case::claim::operator()() const noexcept {
+  agent& who = self->wait_->self_;
+  if (who.claim.try_claim(self->wait_->ticket_, self->index_)) ready(who);
 }
 
 // Runs when the waiter is off its stack (wait.hpp, step 3). From open() on, anybody who holds the
@@ -137,7 +148,10 @@ void waiting::announce(void* self) noexcept {
     wait->timer_.deadline_ns = wait->deadline_ns_;
     current_worker()->timers.add(wait->timer_);
   }
-  if (wait->stop_ != nullptr) wait->stop_callback_.emplace(*wait->stop_, on_stop{wait});
+  for (stop_case* s = wait->stops_; s != nullptr; s = s->next) {
+    s->wait_ = wait;
+    s->callback_.emplace(*s->token_, stop_case::claim{s});
+  }
   wait->publish_.run(wait->publish_.argument);
   if (who.is_fiber) {
     // A canceller sets the flag, passes a heavy fence, and looks for an open word: one of the two
@@ -162,11 +176,17 @@ waiting::waiting(bool cancellable) noexcept
       cancellable_(cancellable) {}
 
 case_index waiting::sleep(commit publish, std::int64_t deadline_ns,
-                          const std::stop_token* stop) noexcept {
+                          const std::stop_token* token) noexcept {
+  if (token == nullptr || !token->stop_possible()) return sleep(publish, deadline_ns);
+  stop_case only(*token);
+  return sleep(publish, deadline_ns, &only);
+}
+
+case_index waiting::sleep(commit publish, std::int64_t deadline_ns, stop_case* stops) noexcept {
   const bool scope_is_first = scope_ != nullptr && scope_->deadline_ns < deadline_ns;
   publish_ = publish;
   deadline_ns_ = scope_is_first ? scope_->deadline_ns : deadline_ns;
-  stop_ = stop != nullptr && stop->stop_possible() ? stop : nullptr;
+  stops_ = stops;
   const case_index winner = self_.is_fiber ? sleep_as_fiber() : sleep_as_thread();
   if (winner == case_timeout && scope_is_first) return case_cancelled;
   // To cancel a fiber stops its token, first: that is no mere stop.
@@ -184,11 +204,11 @@ case_index waiting::sleep_as_fiber() noexcept {
   for (backoff wait; !announced_.load(std::memory_order_acquire);) wait.pause();
   const case_index winner = self_.claim.winner();
   if (timer_.store != nullptr && winner != case_timeout) timer_.store->cancel(timer_);
-  if (stop_callback_) {
+  for (stop_case* s = stops_; s != nullptr; s = s->next) {
     // On the thread that ran the callback its destructor relies on that thread's order, which two
     // fibers on it do not have to ThreadSanitizer.
     const tsan_unseen_reads of_libstdcxx;
-    stop_callback_.reset();
+    s->callback_.reset();
   }
   return winner;
 }
@@ -203,7 +223,7 @@ case_index waiting::sleep_as_thread() noexcept {
     // Time is up; but somebody may have claimed the wait, and will notify.
     if (!thread.claim.try_claim(ticket_, case_timeout)) sleep_until_notified(thread, no_deadline);
   }
-  stop_callback_.reset();
+  for (stop_case* s = stops_; s != nullptr; s = s->next) s->callback_.reset();
   return self_.claim.winner();
 }
 

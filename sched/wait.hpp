@@ -7,7 +7,7 @@
 //     1 locks the object, looks: not ready           a finds the waiter in the object's list
 //     2 links a waiter that holds claim()            b takes it out of the list
 //     3 sleep(): off its stack, the claim word is    c try_claim(): false: somebody was first, next
-//       opened, timer and stop token are armed,      d opens the lock; before or after that hands
+//       opened, timer and stop tokens are armed,     d opens the lock; before or after that hands
 //       then `publish` opens the object's lock         the result to the waiter, who still sleeps
 //     4 awake: winner(). If it was not the object,   e ready(), once, touching the object no more
 //       locks it and unlinks its waiter
@@ -18,6 +18,7 @@
 
 #include <heddle/base/futex.hpp>
 #include <heddle/base/intrusive_list.hpp>
+#include <heddle/base/random.hpp>
 #include <heddle/base/spin_lock.hpp>
 #include <heddle/fiber/agent.hpp>
 #include <heddle/sched/timer.hpp>
@@ -40,6 +41,9 @@ agent& this_agent() noexcept;
 /// A number, never 0, that is another one once the calling fiber has switched. Always the same in a
 /// plain thread.
 std::uint64_t switch_stamp() noexcept;
+
+/// A source of random numbers for one choice, seeded from that of the calling worker or thread.
+random_source random_numbers() noexcept;
 
 /// Throws heddle::cancelled if the calling fiber has been cancelled, or a deadline around the call
 /// has passed; what every cancellation point does on entry.
@@ -65,6 +69,28 @@ inline commit unlocking(spin_lock& lock) noexcept {
 /// Puts the caller to sleep until ready(); `publish` runs when it is off its stack.
 void sleep_unclaimed(agent& self, commit publish) noexcept;
 
+class waiting;
+
+/// A stop token as a case of a wait; one of a list, on the stack of the one who waits.
+class stop_case {
+ public:
+  explicit stop_case(const std::stop_token& token, case_index index = case_stopped) noexcept
+      : token_(&token), index_(index) {}
+  stop_case* next = nullptr;
+
+ private:
+  friend class waiting;
+  struct claim {
+    const stop_case* self;
+    void operator()() const noexcept;
+  };
+
+  const std::stop_token* token_;
+  case_index index_;
+  waiting* wait_ = nullptr;
+  std::optional<std::stop_callback<claim>> callback_;
+};
+
 /// One wait of the calling fiber or thread. Lives on its stack, like the waiters that refer to it.
 class waiting {
  public:
@@ -76,16 +102,15 @@ class waiting {
   agent& who() const noexcept { return self_; }
   ticket claim() const noexcept { return ticket_; }
 
-  /// Sleeps; returns who won: the index that a completer claimed with, case_timeout, case_stopped
-  /// or case_cancelled.
+  /// Sleeps; returns who won: the index that a completer, or one of `stops`, claimed with,
+  /// case_timeout or case_cancelled.
   case_index sleep(commit publish, std::int64_t deadline_ns = no_deadline,
-                   const std::stop_token* stop = nullptr) noexcept;
+                   stop_case* stops = nullptr) noexcept;
+  /// With one token or none, which wins as case_stopped.
+  case_index sleep(commit publish, std::int64_t deadline_ns, const std::stop_token* token) noexcept;
 
  private:
-  struct on_stop {
-    waiting* wait;
-    void operator()() const noexcept;
-  };
+  friend class stop_case;
 
   static void announce(void* self) noexcept;
   case_index sleep_as_fiber() noexcept;
@@ -97,9 +122,8 @@ class waiting {
   const bool cancellable_;
   commit publish_;
   std::int64_t deadline_ns_ = no_deadline;
-  const std::stop_token* stop_ = nullptr;
+  stop_case* stops_ = nullptr;
   timer_node timer_;
-  std::optional<std::stop_callback<on_stop>> stop_callback_;
   atomic<bool> announced_{false};  // the one who ran announce() is through with this frame
 };
 

@@ -46,6 +46,7 @@ worker::worker(runtime_state& runtime, unsigned i, bool is_spare)
     : rt(runtime),
       index(i),
       spare(is_spare),
+      choices(random_source(~reinterpret_cast<std::uintptr_t>(this))),
       numbers_(reinterpret_cast<std::uintptr_t>(this) + i) {}
 
 std::uint64_t worker::next_id() noexcept {

@@ -110,7 +110,8 @@ class alignas(cache_line) worker {
   atomic<std::uint64_t> spawned{0}, finished{0}, parks{0}, wakes{0}, steals{0};
   atomic<std::uint32_t> stack_count{0};  // free stacks at hand, in stacks_
   atomic<bool> in_fibers{false};
-  atomic<bool> retired{false};  // a spare that is not needed now
+  atomic<random_source> choices;  // what its fibers draw from
+  atomic<bool> retired{false};    // a spare that is not needed now
 
  private:
   static constexpr int switch_budget = 128;

@@ -24,6 +24,10 @@ template <class T>
 class sender;
 template <class T>
 class receiver;
+namespace detail {
+template <class T>
+class channel_use;
+}
 
 /// A channel of T, as in Go: first in, first out; unbuffered, or with a capacity; for any number of
 /// senders and receivers, fibers and plain threads alike. A handle: copies refer to one channel.
@@ -102,9 +106,12 @@ class channel {
   /// ok, empty or closed.
   received<T> try_receive() {
     if (state_ == nullptr) return channel_status::empty;
-    std::optional<T> into;
-    const channel_status status = attempt_receive(into);
-    return {std::move(into), status};
+    std::optional<item> into;
+    const channel_status status = state_->attempt_receive(into);
+    if (status == channel_status::empty) state_->unlock_out(detail::ends::both);
+    std::optional<T> value;
+    state::unpack(into, value);
+    return {std::move(value), status};
   }
 
   /// As send, for at most `d`: ok, timeout or closed. What is not positive tries once.
@@ -174,6 +181,8 @@ class channel {
   friend bool operator==(const channel&, const channel&) noexcept = default;
 
  private:
+  friend class detail::channel_use<T>;
+
   // A value that waits is moved from by whoever receives it; so what must survive a failure to send
   // is copied (once), and what may be moved is moved only then.
   channel_status send_copy(const T& value, std::int64_t deadline_ns, detail::turn* mine = nullptr) {
@@ -200,7 +209,7 @@ class channel {
       detail::channel_core::wait_at_nothing(deadline_ns);
       return channel_status::timeout;
     }
-    const channel_status status = attempt_send_and_keep_locks(value);
+    const channel_status status = state_->attempt_send(value);
     if (status != channel_status::full) return status;
     if (deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns()) {
       state_->unlock_in(detail::ends::both);
@@ -216,85 +225,8 @@ class channel {
   }
 
   channel_status attempt_send(item& value) {
-    const channel_status status = attempt_send_and_keep_locks(value);
+    const channel_status status = state_->attempt_send(value);
     if (status == channel_status::full) state_->unlock_in(detail::ends::both);
-    return status;
-  }
-  /// If it returns full, both ends are still locked. They must be, also for one who will not wait:
-  /// to itself an end may seem full when it is not any more.
-  channel_status attempt_send_and_keep_locks(item& value) {
-    if (state_->buffered()) {
-      const channel_status status = attempt_send_with(value, detail::ends::own);
-      if (status != channel_status::full) return status;
-      state_->unlock_in(detail::ends::own);
-    }
-    return attempt_send_with(value, detail::ends::both);
-  }
-  /// If it returns full, the locks are still held.
-  channel_status attempt_send_with(item& value, detail::ends held) {
-    state_->lock_in(held);
-    if (state_->closed_locked()) {
-      state_->unlock_in(held);
-      return channel_status::closed;
-    }
-    if (detail::channel_waiter* w = state_->claim_receiver_locked()) {
-      state_->unlock_in(held);
-      static_cast<std::optional<item>*>(w->value)->emplace(std::move(value));
-      detail::ready(*w->who);
-      return channel_status::ok;
-    }
-    if (!state_->has_room_locked()) return channel_status::full;
-    state_->put_into_ring(std::move(value));
-    state_->unlock_in(held);
-    return channel_status::ok;
-  }
-
-  /// If it returns empty, both ends are still locked; as attempt_send_and_keep_locks().
-  channel_status attempt_receive_and_keep_locks(std::optional<item>& into) {
-    if (state_->buffered()) {
-      const channel_status status = attempt_receive_with(into, detail::ends::own);
-      if (status != channel_status::empty) return status;
-      state_->unlock_out(detail::ends::own);
-    }
-    return attempt_receive_with(into, detail::ends::both);
-  }
-  /// If it returns empty, the locks are still held.
-  channel_status attempt_receive_with(std::optional<item>& into, detail::ends held) {
-    state_->lock_out(held);
-    if (state_->has_value_locked()) {
-      if (state_->senders_wait_locked()) [[unlikely]] {
-        // The first of them takes the place that comes free, before anybody else may.
-        if (held == detail::ends::own) state_->lock_in(detail::ends::own);
-        into.emplace(state_->take_from_ring());
-        detail::channel_waiter* w = state_->claim_sender_locked();
-        if (w != nullptr) state_->put_into_ring(std::move(*static_cast<item*>(w->value)));
-        state_->unlock_out(detail::ends::both);
-        if (w != nullptr) detail::ready(*w->who);
-        return channel_status::ok;
-      }
-      into.emplace(state_->take_from_ring());
-      state_->unlock_out(held);
-      return channel_status::ok;
-    }
-    if (!state_->buffered()) {
-      if (detail::channel_waiter* w = state_->claim_sender_locked()) {
-        state_->unlock_out(held);
-        into.emplace(std::move(*static_cast<item*>(w->value)));
-        detail::ready(*w->who);
-        return channel_status::ok;
-      }
-    }
-    if (state_->closed_locked()) {
-      state_->unlock_out(held);
-      return channel_status::closed;
-    }
-    return channel_status::empty;
-  }
-  channel_status attempt_receive(std::optional<T>& out) {
-    std::optional<item> into;
-    const channel_status status = attempt_receive_and_keep_locks(into);
-    if (status == channel_status::empty) state_->unlock_out(detail::ends::both);
-    unpack(into, out);
     return status;
   }
   channel_status receive_into(std::optional<T>& out, std::int64_t deadline_ns,
@@ -305,7 +237,7 @@ class channel {
       return channel_status::timeout;
     }
     std::optional<item> into;
-    channel_status status = attempt_receive_and_keep_locks(into);
+    channel_status status = state_->attempt_receive(into);
     if (status == channel_status::empty) {
       if (deadline_ns != detail::no_deadline && deadline_ns <= detail::now_ns()) {
         state_->unlock_out(detail::ends::both);
@@ -313,16 +245,8 @@ class channel {
       }
       status = to_status(state_->wait_to_receive(std::addressof(into), deadline_ns, mine));
     }
-    unpack(into, out);
+    state::unpack(into, out);
     return status;
-  }
-  static void unpack(std::optional<item>& from, std::optional<T>& to) {
-    if (!from) return;
-    if constexpr (state::boxed) {
-      to.emplace(std::move_if_noexcept(**from));
-    } else {
-      to.emplace(std::move(*from));
-    }
   }
 
   state* state_;
@@ -372,6 +296,9 @@ class sender : channel<T> {
   friend bool operator==(const sender& a, const sender& b) noexcept {
     return static_cast<const base&>(a) == static_cast<const base&>(b);
   }
+
+ private:
+  friend class detail::channel_use<T>;
 };
 
 /// A channel's receiving half, with the members of channel for receiving.
@@ -394,6 +321,9 @@ class receiver : channel<T> {
   friend bool operator==(const receiver& a, const receiver& b) noexcept {
     return static_cast<const base&>(a) == static_cast<const base&>(b);
   }
+
+ private:
+  friend class detail::channel_use<T>;
 };
 
 }  // namespace heddle

@@ -15,6 +15,11 @@ channel_waiter* channel_core::claim_from(intrusive_list<channel_waiter>& list) n
   return nullptr;
 }
 
+void channel_core::withdraw(channel_waiter& w, spin_lock& guard) noexcept {
+  const std::lock_guard hold(guard);
+  if (w.linked()) w.unlink();
+}
+
 // `guard`, which guards the list, and `other` are held; both are open afterwards. `other` may be
 // opened as soon as the waiter is linked: who finds it needs `guard`.
 wait_end channel_core::wait(waiters& list, spin_lock& guard, turn& turns, spin_lock* other,
@@ -25,10 +30,7 @@ wait_end channel_core::wait(waiters& list, spin_lock& guard, turn& turns, spin_l
   if (other != nullptr) other->unlock();
   const case_index winner = wait.sleep(unlocking(guard), deadline_ns);
   if (winner == 0) return me.closed ? wait_end::closed : wait_end::done;
-  {
-    const std::lock_guard hold(guard);
-    if (me.linked()) me.unlink();
-  }
+  withdraw(me, guard);
   if (winner == case_cancelled) throw_cancelled();
   return wait_end::timeout;
 }

@@ -121,6 +121,19 @@ class channel_core {
   wait_end wait_to_send(void* value, std::int64_t deadline_ns, turn* mine);
   wait_end wait_to_receive(void* value, std::int64_t deadline_ns, turn* mine);
 
+  /// What a select does instead: with both ends locked it puts its waiter into the list, and later,
+  /// unless that has won, takes it out again, under the lock that guards the list.
+  void enqueue_sender_locked(channel_waiter& w, turn* mine) noexcept {
+    enqueue_in_turn(out_.senders, w, out_.turns, mine);
+  }
+  void enqueue_receiver_locked(channel_waiter& w, turn* mine) noexcept {
+    enqueue_in_turn(in_.receivers, w, in_.turns, mine);
+  }
+  void withdraw_sender(channel_waiter& w) noexcept {
+    withdraw(w, buffered() ? out_.lock : in_.lock);
+  }
+  void withdraw_receiver(channel_waiter& w) noexcept { withdraw(w, in_.lock); }
+
   bool close() noexcept;
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
   std::size_t size() const noexcept {
@@ -144,6 +157,7 @@ class channel_core {
  private:
   using waiters = intrusive_list<channel_waiter>;
   static channel_waiter* claim_from(waiters& list) noexcept;
+  static void withdraw(channel_waiter& w, spin_lock& guard) noexcept;
   static wait_end wait(waiters& list, spin_lock& guard, turn& turns, spin_lock* other, void* value,
                        std::int64_t deadline_ns, turn* mine);
 

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSL-1.0
+// select_core: choosing one of several cases, without their values. A case is an arm; the typed
+//   ones are in select.hpp. Two phases:
+//
+//     1 the arms are tried one at a time, in a random order, each under its own channel's lock;
+//     2 if none was ready, all channels are locked, and the arms are looked at again, in that
+//       order. If still none is, an elapsed timeout is taken, or `otherwise`; else each arm links a
+//       waiter into its channel's list, and the caller sleeps. The locks open when it is off its
+//       stack: a partner that came before could not claim it, and would pass it by. Afterwards the
+//       arms that did not win take their waiters out again.
+//
+//   The first alone is wrong (a case may become ready behind its back), the second alone is slow (a
+//   lock for each arm, also where the first one is ready). The order is a permutation drawn as it
+//   is needed (Fisher and Yates): a random start with the others in a circle would favour whoever
+//   follows those that are not ready.
+//
+//   One select uses an arm at a time; nothing is allocated, also for many arms.
+//   Lock order: the channels by address, each one's locks in its own order; then nothing.
+#pragma once
+
+#include <heddle/sched/wait.hpp>
+#include <heddle/sync/channel_core.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <type_traits>
+#include <utility>
+
+namespace heddle {
+
+class select_case;
+
+namespace detail {
+
+class selection;
+struct borrowed {};
+
+/// A case of a select as the algorithm sees it.
+class arm {
+ public:
+  enum class kind : std::uint8_t { channel, timeout, stop, otherwise };
+
+  explicit arm(kind k) noexcept : what(k) {}
+  arm(arm&&) = default;
+  virtual ~arm() = default;
+
+  /// After it was taken, with no lock held: calls the handler.
+  virtual void run() = 0;
+  /// It will outlive what it refers to.
+  virtual void keep_alive() {}
+
+  const kind what;
+};
+
+/// Sending to a channel, or receiving from it.
+class channel_arm : public arm {
+ public:
+  channel_arm() noexcept : arm(kind::channel) {}
+
+ protected:
+  // True: it was taken. Each leaves in core_ the channel that it refers to now, if it can be ready
+  // at all.
+  /// Takes the channel's locks itself, and is through with the channel.
+  virtual bool attempt() noexcept = 0;
+  /// With both ends of core_ locked; conclude() must follow when they are open.
+  virtual bool attempt_locked() noexcept = 0;
+  virtual void conclude() noexcept = 0;
+  /// Into and out of core_'s list; as channel_core says.
+  virtual void enqueue_locked() noexcept = 0;
+  virtual void withdraw() noexcept = 0;
+
+  channel_core* core_ = nullptr;          // null: never ready
+  channel_waiter* partner_ = nullptr;     // claimed by attempt_locked(), for conclude()
+  std::optional<channel_waiter> waiter_;  // while this select sleeps
+  turn mine_ = 0;                         // its turn in the channel's list
+  bool closed_ = false;                   // taken, since the channel was closed
+
+ private:
+  friend class selection;
+  virtual void* place() noexcept = 0;  // channel_waiter::value
+
+  case_index index_ = 0;         // among the cases
+  channel_arm* next_ = nullptr;  // of a list in the order of locking
+};
+
+/// A deadline.
+class timeout_arm : public arm {
+ public:
+  timeout_arm() noexcept : arm(kind::timeout) {}
+
+  /// On heddle's clock, when to look again; 0 if the time has passed already. `again`: this select
+  /// has asked before. May throw what the user's clock throws.
+  virtual std::int64_t deadline_ns(bool again) = 0;
+  /// Whether its clock is not heddle's: then it must be asked again when deadline_ns() has passed.
+  virtual bool foreign() const noexcept = 0;
+};
+
+/// A stop token.
+class stop_arm : public arm {
+ public:
+  explicit stop_arm(std::stop_token token) noexcept : arm(kind::stop), token_(std::move(token)) {}
+  stop_arm(stop_arm&& other) noexcept : arm(kind::stop), token_(std::move(other.token_)) {}
+
+ private:
+  friend class selection;
+  std::stop_token token_;
+  std::optional<stop_case> case_;  // while this select sleeps
+};
+
+/// What the functions that make cases return.
+template <class C>
+concept some_case = std::derived_from<std::remove_cvref_t<C>, arm> ||
+    std::same_as<std::remove_cvref_t<C>, select_case>;
+
+}  // namespace detail
+
+/// A case of a select whose number, or kind, of cases is known only at run time. What on_receive
+/// and the others return converts to it; it owns the channel that it refers to. Movable; can be
+/// used again, but by one select at a time. An empty or moved-from one is never ready, nor is a
+/// send case that was taken.
+class select_case {
+ public:
+  select_case() noexcept = default;
+  /// \throws std::bad_alloc; what moving the handler, or the value, throws
+  template <class C>
+  requires std::derived_from<C, detail::arm> select_case(C&& from)
+      : arm_(new C(std::move(from))), owns_(true) {
+    arm_->keep_alive();
+  }
+  select_case(select_case&& other) noexcept
+      : arm_(std::exchange(other.arm_, nullptr)), owns_(std::exchange(other.owns_, false)) {}
+  select_case& operator=(select_case other) noexcept {
+    std::swap(arm_, other.arm_);
+    std::swap(owns_, other.owns_);
+    return *this;
+  }
+  ~select_case() {
+    if (owns_) delete arm_;
+  }
+  // For select(): one that ends before `from` does.
+  select_case(detail::borrowed, detail::arm& from) noexcept : arm_(&from) {}
+  select_case(detail::borrowed, select_case& from) noexcept : arm_(from.arm_) {}
+
+ private:
+  friend class detail::selection;
+
+  detail::arm* arm_ = nullptr;
+  bool owns_ = false;
+  detail::case_index drawn_ = 0;  // an element of the random order of the cases
+};
+
+/// As select(cases...), over cases known only at run time; there may be none.
+/// \throws std::invalid_argument for more than one `otherwise`, or more than 65,000 cases
+std::size_t select(std::span<select_case> cases);
+
+}  // namespace heddle
