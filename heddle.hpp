@@ -16,12 +16,13 @@
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
 #include <heddle/sync/event.hpp>
-#include <heddle/sync/future.hpp>
 #include <heddle/sync/exchanger.hpp>
+#include <heddle/sync/future.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/received.hpp>
 #include <heddle/sync/select.hpp>
 #include <heddle/sync/semaphore.hpp>
 #include <heddle/sync/synchronized.hpp>
+#include <heddle/sync/task_group.hpp>
 #include <heddle/sync/wait_group.hpp>

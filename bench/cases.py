@@ -182,6 +182,8 @@ def rows_9_to_15():
                      (rival, "mappings"), scales=False)
         yield Target(10, f"parked_memory, w={w}, guards", case, "guard_pages", "", 1_000_000,
                      at_most=False, scales=False)
+    for w, goal in ((1, 0.35), (2, 0.20)):
+        yield Target(11, f"fib(30), w={w}", f"fib/heddle/w:{w}/n:30", "seconds", "s", goal)
     for every, n, floor, goals in ((5, 10_000, LINE, (1.5, 5)), (100, 2_000, FUTEX, (45, 100))):
         for counter, goal in zip(("p50_us", "p99_us"), goals):
             yield Target(12, f"wake_latency, every {every} us, {counter[:3]}",
@@ -204,6 +206,7 @@ SIDE_BY_SIDE = [
     ("skynet, 1,000 leaves, w={}, a leaf", "skynet/{}/w:{}/n:1000", "ns", "ns"),
     ("sleepers, 10,000, w={}", "sleepers/{}/w:{}/n:10000", "seconds", "s"),
     ("sleepers, 10,000, w={}, CPU", "sleepers/{}/w:{}/n:10000", "cpu", "s"),
+    ("fib(15), w={}, a task", "fib/{}/w:{}/n:15", "ns", "ns"),
     ("sieve, 100 primes, w={}, a prime", "sieve/{}/w:{}/n:100", "ns", "ns"),
     ("spawn_batch, 10,000, w={}", "spawn_batch/{}/w:{}/n:10000", "ns", "ns"),
     ("parked_memory, 10,000, w={}, each", "parked_memory/{}/w:{}/n:10000", "bytes_each", "B"),
@@ -227,7 +230,8 @@ SMOKE = [
     "sleepers/heddle/w:1/n:10000", "sleepers/thread/w:1/n:1000", "parked_memory/one_page/n:1000",
     "parked_memory/heddle/w:1/n:1000", "parked_memory/heddle/w:2/n:10000",
     "parked_memory/thread/w:2/n:1000", "wake_latency/heddle/every_us:5/n:10000",
-    "wake_latency/futex/every_us:100/n:2000", "idle/heddle/w:2/n:1000", "sieve/heddle/w:1/n:100",
+    "wake_latency/futex/every_us:100/n:2000", "idle/heddle/w:2/n:1000",
+    "fib/heddle/w:1/n:15", "fib/heddle/w:2/n:15", "fib/thread/w:1/n:15", "sieve/heddle/w:1/n:100",
     "sieve/heddle/w:2/n:100", "sieve/thread/w:1/n:100", "scaling/heddle/n:200",
 ]
 

@@ -36,6 +36,8 @@ class outcome {
     }
   }
   void set_error(std::exception_ptr e) noexcept { error_ = std::move(e); }
+  /// What `f()` threw, until it is taken; null: it returned.
+  const std::exception_ptr& error() const noexcept { return error_; }
   T take() {
     if (error_) std::rethrow_exception(std::move(error_));
     if constexpr (std::is_reference_v<T>) {

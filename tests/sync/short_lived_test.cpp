@@ -10,11 +10,12 @@
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
 #include <heddle/sync/event.hpp>
-#include <heddle/sync/future.hpp>
 #include <heddle/sync/exchanger.hpp>
+#include <heddle/sync/future.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/semaphore.hpp>
+#include <heddle/sync/task_group.hpp>
 #include <heddle/sync/wait_group.hpp>
 
 #include <atomic>
@@ -83,6 +84,28 @@ HEDDLE_CREW_TEST(ShortLived, ASemaphoreByTheLastOneOut) {
     }
   });
   all.join();
+}
+
+// Its child's last step releases the waiter; so does the last step of who cancels it.
+HEDDLE_CREW_TEST(ShortLived, ATaskGroup) {
+  bury_when_released<heddle::task_group>(
+      all, rounds(3'000),
+      [](auto& yard) {
+        auto* g = yard.make(1u);
+        g->spawn([] {});
+        return g;
+      },
+      [](auto& g) { g.wait(); }, [](auto&) {});
+}
+HEDDLE_CREW_TEST(ShortLived, ATaskGroupThatIsCancelled) {
+  bury_when_released<heddle::task_group>(
+      all, rounds(1'000),
+      [](auto& yard) {
+        auto* g = yard.make();
+        g->spawn([] { heddle::this_fiber::sleep_for(std::chrono::hours(1)); });
+        return g;
+      },
+      [](auto& g) { g.wait(); }, [](auto& g) { EXPECT_TRUE(g.cancel()); });
 }
 
 HEDDLE_CREW_TEST(ShortLived, ALatch) {
