@@ -28,6 +28,10 @@ struct obstacles {
   heddle::condition_variable condition;
   heddle::counting_semaphore<> permits{0};
   heddle::latch latch{1};
+  heddle::event event;
+  heddle::exchanger<int> exchanger;
+  heddle::promise<int> promise;
+  heddle::future<int> future = promise.get_future();
 };
 
 struct point {
@@ -103,6 +107,37 @@ inline const std::vector<point>& points() {
       {"counting_semaphore::try_acquire_for",
        [](obstacles& o) { (void)o.permits.try_acquire_for(1h); }},
       {"latch::wait", [](obstacles& o) { o.latch.wait(); }},
+      {"event::wait", [](obstacles& o) { o.event.wait(); }},
+      {"event::wait_for", [](obstacles& o) { (void)o.event.wait_for(1h); }},
+      {"exchanger::exchange", [](obstacles& o) { (void)o.exchanger.exchange(1); }},
+      {"future::get", [](obstacles& o) { (void)o.future.get(); }},
+      {"future::wait", [](obstacles& o) { o.future.wait(); }},
+      {"future::wait_for", [](obstacles& o) { (void)o.future.wait_for(1h); }},
+      {"select",
+       [](obstacles& o) {
+         heddle::select(heddle::on_receive(o.empty), heddle::on_send(o.full, 2),
+                        heddle::on_send(o.unbuffered, 2), heddle::on_receive(o.unbuffered));
+       }},
+      {"select, with a timeout and its own token",
+       [](obstacles& o) {
+         heddle::select(heddle::on_receive(o.empty), heddle::on_timeout(1h),
+                        heddle::on_stop(heddle::this_fiber::get_stop_token()));
+       }},
+      {"select over nothing", [](obstacles&) { heddle::select(std::span<heddle::select_case>{}); }},
+      {"task_group::wait",
+       [](obstacles&) {
+         heddle::task_group children;
+         children.spawn([] { heddle::this_fiber::sleep_for(1h); });
+         children.wait();
+       }},
+      {"task_group::spawn, full",
+       [](obstacles&) {
+         heddle::task_group children(1);
+         children.spawn([] { heddle::this_fiber::sleep_for(1h); });
+         children.spawn([] { FAIL(); });
+       }},
+      {"gather", [](obstacles&) { heddle::gather([] { heddle::this_fiber::sleep_for(1h); }); }},
+      {"race", [](obstacles&) { heddle::race([] { heddle::this_fiber::sleep_for(1h); }); }},
       {"blocking", [](obstacles&) { heddle::blocking([] {}); }, false},
   };
   return *all;
@@ -118,6 +153,20 @@ inline const std::vector<point>& points_that_need_not_wait() {
       {"counting_semaphore::acquire",
        [](obstacles&) { heddle::counting_semaphore<>(1).acquire(); }},
       {"latch::wait", [](obstacles&) { heddle::latch(0).wait(); }},
+      {"event::wait, set",
+       [](obstacles&) {
+         heddle::event set;
+         set.set();
+         set.wait();
+       }},
+      {"future::get, ready",
+       [](obstacles&) {
+         heddle::promise<void> kept;
+         kept.set_value();
+         kept.get_future().get();
+       }},
+      {"select", [](obstacles& o) { heddle::select(heddle::on_send(o.room, 1)); }},
+      {"task_group::wait, empty", [](obstacles&) { heddle::task_group().wait(); }},
       {"latch::arrive_and_wait", [](obstacles& o) { o.latch.arrive_and_wait(); }},
       {"condition_variable::wait, true predicate",
        [](obstacles& o) {
@@ -155,6 +204,8 @@ inline void expect_undisturbed(obstacles& o, const std::string& by) {
   o.mutex.unlock();
   EXPECT_FALSE(o.latch.try_wait()) << by;
   EXPECT_FALSE(o.permits.try_acquire()) << by;
+  EXPECT_TRUE(o.future.valid()) << by;
+  EXPECT_FALSE(o.event.is_set()) << by;
 }
 
 }  // namespace heddle_test
