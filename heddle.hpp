@@ -15,6 +15,7 @@
 #include <heddle/sync/barrier.hpp>
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
+#include <heddle/sync/condition_variable_any.hpp>
 #include <heddle/sync/event.hpp>
 #include <heddle/sync/exchanger.hpp>
 #include <heddle/sync/future.hpp>

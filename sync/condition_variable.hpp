@@ -10,6 +10,7 @@
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/wait.hpp>
+#include <heddle/sync/condition_variable_any.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/wait_list.hpp>
 
@@ -50,14 +51,8 @@ class condition_variable {
   template <class Clock, class Duration>
   std::cv_status wait_until(std::unique_lock<mutex>& lock,
                             const std::chrono::time_point<Clock, Duration>& at) {
-    bool notified = false;
-    detail::attempt_until(at, [&](std::int64_t deadline_ns) {
-      notified = wait_until_ns(lock, deadline_ns);
-      return true;  // one slice: between two nobody waits, and a notification would be lost
-    });
-    if constexpr (!detail::is_heddles<Clock>)
-      notified = notified || detail::left_until(at, Clock::now()).count() > 0;
-    return notified ? std::cv_status::no_timeout : std::cv_status::timeout;
+    return detail::wait_once_until(
+        at, [&](std::int64_t deadline_ns) { return wait_until_ns(lock, deadline_ns); });
   }
   template <class Clock, class Duration, class Predicate>
   bool wait_until(std::unique_lock<mutex>& lock, const std::chrono::time_point<Clock, Duration>& at,

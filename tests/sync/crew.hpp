@@ -122,6 +122,7 @@ struct heddle_kit {
     heddle::call_once(flag, std::forward<A>(args)...);
   }
   using condition_variable = heddle::condition_variable;
+  using condition_variable_any = heddle::condition_variable_any;
   template <std::ptrdiff_t Max>
   using counting_semaphore = heddle::counting_semaphore<Max>;
   using binary_semaphore = heddle::binary_semaphore;
@@ -146,6 +147,7 @@ struct std_kit {
     std::call_once(flag, std::forward<A>(args)...);
   }
   using condition_variable = std::condition_variable;
+  using condition_variable_any = std::condition_variable_any;
   template <std::ptrdiff_t Max>
   using counting_semaphore = std::counting_semaphore<Max>;
   using binary_semaphore = std::binary_semaphore;

@@ -253,12 +253,13 @@ HEDDLE_CREW_TEST(ShortLived, AMutexByItsNextOwner) {
       });
 }
 
-HEDDLE_CREW_TEST(ShortLived, AConditionVariableByTheOneNotified) {
+template <class Condition>
+static void bury_when_notified(crew& all, std::size_t times) {
   heddle::mutex m;
   for (const bool by_all : {false, true}) {
     bool waiting = false;  // guarded by m
-    bury_when_released<heddle::condition_variable>(
-        all, rounds(7'000), make_default,
+    bury_when_released<Condition>(
+        all, times, make_default,
         [&](auto& c) {
           std::unique_lock hold(m);
           waiting = true;
@@ -275,17 +276,47 @@ HEDDLE_CREW_TEST(ShortLived, AConditionVariableByTheOneNotified) {
   }
 }
 
+HEDDLE_CREW_TEST(ShortLived, AConditionVariableByTheOneNotified) {
+  bury_when_notified<heddle::condition_variable>(all, rounds(7'000));
+}
+
+// He may have been notified before he fell asleep.
+HEDDLE_CREW_TEST(ShortLived, AConditionVariableAnyByTheOneNotified) {
+  bury_when_notified<heddle::condition_variable_any>(all, rounds(3'000));
+}
+
+// All were notified, so it may die; but they have not noticed yet.
+HEDDLE_CREW_TEST(ShortLived, AConditionVariableAnyByTheOneWhoNotified) {
+  heddle::mutex m;
+  int waiting = 0;  // guarded by m
+  bury_when_released<heddle::condition_variable_any>(
+      all, rounds(3'000), make_default,
+      [&](auto& c) {
+        EXPECT_TRUE(eventually([&] {
+          const std::lock_guard hold(m);
+          return waiting == 1;
+        }));
+        c.notify_all();
+      },
+      [&](auto& c) {
+        std::unique_lock hold(m);
+        ++waiting;
+        (void)c.wait_for(hold, std::chrono::hours(1));
+        --waiting;
+      });
+}
+
 // Whoever's time is up at the moment of the notification was notified too: he does not count as one
 // who waits ([thread.condition.condvar], on the destructor).
-HEDDLE_CREW_TEST(ShortLived, AConditionVariableWhileOthersTimeOut) {
+template <class Condition>
+static void bury_while_others_time_out(crew& all, std::size_t times) {
   using namespace std::chrono_literals;
   heddle::mutex m;
-  graveyard<heddle::condition_variable> yard;
+  graveyard<Condition> yard;
   start_line line(3);
-  heddle::condition_variable* object = nullptr;
+  Condition* object = nullptr;
   int waiting = 0;  // guarded by m, as below
   bool ready = false;
-  const std::size_t times = rounds(1'500);
   all.start([&] {
     for (std::size_t i = 0; i < times; ++i) {
       object = yard.make();
@@ -332,6 +363,13 @@ HEDDLE_CREW_TEST(ShortLived, AConditionVariableWhileOthersTimeOut) {
     }
   });
   all.join();
+}
+
+HEDDLE_CREW_TEST(ShortLived, AConditionVariableWhileOthersTimeOut) {
+  bury_while_others_time_out<heddle::condition_variable>(all, rounds(1'500));
+}
+HEDDLE_CREW_TEST(ShortLived, AConditionVariableAnyWhileOthersTimeOut) {
+  bury_while_others_time_out<heddle::condition_variable_any>(all, rounds(500));
 }
 
 // One waiter was cancelled, another comes when the count is zero: done() must be through with the
