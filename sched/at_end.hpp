@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// at_end: what a fiber or plain thread does when it ends: after its locals (a thread's
-//   thread_locals, also) are destroyed, and, for a fiber, before who joins it goes on. The newest
-//   first. What the process ends with is done only for the thread that exits it.
+// at_end: what a fiber or plain thread does last: after its locals (of a thread, all thread_locals)
+//   are destroyed and, for a fiber, before who joins it goes on. The newest first. Of the threads
+//   that the end of the process cuts short only the one that calls exit does it.
 #pragma once
 
 namespace heddle::detail {

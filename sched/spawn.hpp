@@ -59,10 +59,15 @@ class bound_call {
     refuse_null(f_);
   }
   decltype(auto) operator()(fiber_record& self) {
+    return call([&] { return stop_source_of(self).get_token(); });
+  }
+  /// With what `token()` returns, where the callable takes a token.
+  template <class Token>
+  decltype(auto) call([[maybe_unused]] Token token) {
     return std::apply(
         [&](A&... args) -> decltype(auto) {
           if constexpr (takes_token<F, A...>) {
-            return std::invoke(std::move(f_), stop_source_of(self).get_token(), std::move(args)...);
+            return std::invoke(std::move(f_), token(), std::move(args)...);
           } else {
             return std::invoke(std::move(f_), std::move(args)...);
           }

@@ -74,8 +74,7 @@ random_source random_numbers() noexcept {
 }
 
 void await_leavers(const atomic<std::uint32_t>& leaving) noexcept {
-  // (wt.6) acquire: they touch the object no more; pairs with (wl.1), (cg.1).
-  // (wt.6) acquire: they touch the object no more; pairs with (wl.1), (ca.1).
+  // (wt.6) acquire: they touch the object no more; pairs with (wl.1), (cg.1), (ca.1).
   while (leaving.load(std::memory_order_acquire) != 0 && !process_exits()) this_fiber::yield();
 }
 

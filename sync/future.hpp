@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // future: a value, or an exception, that comes later: future and shared_future, who wait for it,
-//   and promise, who gives it.
+//   and promise, who gives it. packaged_task and async, at the end, are promises with a function.
 //   What a call needs and the object does not have, the standard leaves undefined in places: here
 //   it is always std::future_error (no_state).
 #pragma once
@@ -149,7 +149,7 @@ class promise {
   friend void swap(promise& a, promise& b) noexcept { a.swap(b); }
 
   /// The one future of it. \throws std::future_error: future_already_retrieved, no_state
-  [[nodiscard]] future<R> get_future() { return detail::future_maker::make(state_); }
+  future<R> get_future() { return detail::future_maker::make(state_); }
 
   /// Stores the value, by copy or move, and releases those who wait. What is done before happens
   /// before the return of their waits. Where nobody waits it makes no system call and no
@@ -209,3 +209,6 @@ class promise {
 };
 
 }  // namespace heddle
+
+#include <heddle/sync/async.hpp>
+#include <heddle/sync/packaged_task.hpp>

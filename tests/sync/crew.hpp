@@ -135,6 +135,12 @@ struct heddle_kit {
   using future = heddle::future<R>;
   template <class R>
   using shared_future = heddle::shared_future<R>;
+  template <class Signature>
+  using packaged_task = heddle::packaged_task<Signature>;
+  template <class... A>
+  static auto async(A&&... args) {
+    return heddle::async(std::forward<A>(args)...);
+  }
 };
 struct std_kit {
   using mutex = std::mutex;
@@ -160,6 +166,12 @@ struct std_kit {
   using future = std::future<R>;
   template <class R>
   using shared_future = std::shared_future<R>;
+  template <class Signature>
+  using packaged_task = std::packaged_task<Signature>;
+  template <class... A>
+  static auto async(A&&... args) {
+    return std::async(std::forward<A>(args)...);
+  }
 };
 
 /// A fiber that is asleep in a wait when this returns, to be cancelled.

@@ -21,6 +21,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <future>
 #include <mutex>
 
 using heddle_test::bury_when_released;
@@ -134,6 +135,21 @@ HEDDLE_CREW_TEST(ShortLived, APromiseWithItsFuture) {
   bury_when_released<pledge>(
       all, rounds(14'000), make_default, [](auto& both) { EXPECT_EQ(both.f.get(), 1); },
       [](auto& both) { both.p.set_value(1); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, APackagedTaskByWhoSeesItReady) {
+  struct pledge {
+    heddle::packaged_task<int()> t{[] { return 1; }};
+    heddle::shared_future<int> f = t.get_future();
+  };
+  bury_when_released<pledge>(
+      all, rounds(14'000), make_default,
+      [](auto& both) {
+        while (both.f.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+          heddle::this_fiber::yield();
+        }
+      },
+      [](auto& both) { both.t(); });
 }
 
 HEDDLE_CREW_TEST(ShortLived, AChannelByItsReceiver) {

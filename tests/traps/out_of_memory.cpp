@@ -148,6 +148,18 @@ void use_everything(std::uint64_t n) {
         refusable([] { *local = 1; });
       });
       child([] {
+        refusable([] {
+          heddle::promise<void> last;
+          auto at_end = last.get_future();
+          auto result = heddle::async(std::launch::async, [&] {
+            last.set_value_at_thread_exit();
+            return 1;
+          });
+          static_cast<void>(result.get());
+          at_end.wait();
+        });
+      });
+      child([] {
         heddle::mutex m;
         m.lock();
         std::stop_source stop{std::nostopstate};
@@ -170,9 +182,21 @@ void use_everything(std::uint64_t n) {
   expect(started.load() == ended.load(), "a fiber that was started has not finished", n);
 }
 
+/// A promise is one allocation; nothing that follows makes another.
+void expect_one_for_a_promise() {
+  calls.store(0);
+  {
+    heddle::promise<int> p;
+    auto f = p.get_future();
+    p.set_value(1);
+    expect(f.share().get() == 1 && calls.load() == 1, "a promise makes one allocation", 0);
+  }
+}
+
 }  // namespace
 
 int main() {
+  expect_one_for_a_promise();
   use_everything(0);  // what is made once
   std::uint64_t most = 0;
   int refused = 0;
