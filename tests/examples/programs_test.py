@@ -6,7 +6,8 @@ import unittest
 
 import program
 
-ALL = ("hello", "ping_pong", "prime_sieve", "worker_pool", "parallel_sum", "word_count")
+ALL = ("hello", "ping_pong", "prime_sieve", "worker_pool", "parallel_sum", "word_count",
+       "dining_philosophers", "bounded_buffer")
 
 
 def primes_below(limit):
@@ -103,6 +104,21 @@ class Programs(unittest.TestCase):
                                      rf"\Aworkers 1: sum {total}, \d+ ms\n"
                                      rf"workers {workers}: sum {total}, \d+ ms\n"
                                      r"all workers were [\d.e+-]+ times as fast as one\n\Z")
+
+    def test_dining_philosophers(self):
+        for workers in program.WORLDS:
+            with self.subTest(workers=workers):
+                self.assertEqual(self.output("dining_philosophers", workers=workers),
+                                 "1000 philosophers ate 20000 meals\n"
+                                 "meals while a neighbour ate: 0\n")
+
+    def test_bounded_buffer(self):
+        for workers in program.WORLDS:
+            with self.subTest(workers=workers):
+                self.assertRegex(self.output("bounded_buffer", workers=workers),
+                                 r"\A4 producers put 20000 items\n"
+                                 rf"3 consumers took 20000, in sum {sum(range(1, 20001))}\n"
+                                 r"at most [1-8] lay in the buffer\n\Z")
 
 
 if __name__ == "__main__":
