@@ -82,20 +82,20 @@ struct totals {
 };
 
 totals work(bounded_buffer<int>& buffer) {
-  heddle::wait_group producing;
-  for (int p = 0; p < producers; ++p) {
-    producing.go([&buffer, p] {
-      for (int i = 1; i <= items_each; ++i) buffer.put(p * items_each + i);
-    });
-  }
   std::vector<totals> eaten(consumers);  // one for each consumer, so that none waits for another
-  heddle::wait_group consuming;
+  heddle::task_group consuming;
   for (totals& mine : eaten) {
-    consuming.go([&] {
+    consuming.spawn([&] {
       while (const std::optional<int> item = buffer.take()) {
         ++mine.items;
         mine.sum += *item;
       }
+    });
+  }
+  heddle::task_group producing;
+  for (int p = 0; p < producers; ++p) {
+    producing.spawn([&buffer, p] {
+      for (int i = 1; i <= items_each; ++i) buffer.put(p * items_each + i);
     });
   }
 

@@ -7,7 +7,7 @@ import unittest
 import program
 
 ALL = ("hello", "ping_pong", "prime_sieve", "worker_pool", "parallel_sum", "word_count",
-       "dining_philosophers", "bounded_buffer")
+       "dining_philosophers", "bounded_buffer", "pipeline", "first_answer_wins", "chat_hub")
 
 
 def primes_below(limit):
@@ -119,6 +119,37 @@ class Programs(unittest.TestCase):
                                  r"\A4 producers put 20000 items\n"
                                  rf"3 consumers took 20000, in sum {sum(range(1, 20001))}\n"
                                  r"at most [1-8] lay in the buffer\n\Z")
+
+    def test_pipeline(self):
+        for workers in program.WORLDS:
+            with self.subTest(workers=workers):
+                output = self.output("pipeline", workers=workers)
+                self.assertRegex(output, r"\A\d+ items came through\n"
+                                         r"0 stages and 0 items are left behind\n\Z")
+                self.assertGreaterEqual(int(output.split()[0]), 1000)
+
+    def test_first_answer_wins(self):
+        for workers in program.WORLDS:
+            with self.subTest(workers=workers):
+                self.assertEqual(self.output("first_answer_wins", workers=workers),
+                                 "the answer of the replica nearby\n"
+                                 "  far away: not needed\n"
+                                 "  nearby: answered\n"
+                                 "  overloaded: not needed\n"
+                                 "no answer\n"
+                                 "  far away: too slow\n"
+                                 "  nearby: too slow\n"
+                                 "  overloaded: too slow\n")
+
+    def test_chat_hub(self):
+        for workers in program.WORLDS:
+            with self.subTest(workers=workers):
+                self.assertEqual(self.output("chat_hub", workers=workers),
+                                 "ann heard 300 of 300 lines\n"
+                                 "bob heard 300 of 300 lines\n"
+                                 "cat heard 300 of 300 lines\n"
+                                 "dozy heard 10 of 300 lines\n"
+                                 "all in the order in which they were said\n")
 
 
 if __name__ == "__main__":
