@@ -13,6 +13,7 @@
 #include <heddle/base/assert.hpp>
 #include <heddle/base/intrusive_list.hpp>
 #include <heddle/base/spin_lock.hpp>
+#include <heddle/sched/cancel.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <cstddef>
@@ -90,8 +91,8 @@ struct no_completion {
 /// to arrive or to begin to wait.
 ///
 /// No call is a cancellation point. The completion may block; it runs as part of the call of the
-/// one who came last, and what it throws (also heddle::cancelled) ends the program. Until it
-/// returns nobody may arrive.
+/// one who came last, under a shield, and what it throws ends the program. Until it returns nobody
+/// may arrive.
 template <class CompletionFunction = detail::no_completion>
 class barrier {
   static_assert(std::is_nothrow_invocable_v<CompletionFunction&>,
@@ -133,6 +134,7 @@ class barrier {
     return arrival;
   }
   void complete() noexcept {
+    const shield for_all;  // the others wait for it, whoever came last
     completion_();
     core_.begin_phase();
   }

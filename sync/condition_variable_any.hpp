@@ -195,6 +195,7 @@ class condition_variable_any {
   }
   template <class Lock>
   static void lock_again(Lock& lock) noexcept {  // what it throws terminates
+    const shield held_in_the_end;                // the user's lock() may be a cancellation point
     lock.lock();
   }
 

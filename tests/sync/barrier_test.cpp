@@ -316,6 +316,18 @@ HEDDLE_TEST(Barrier, IsNoCancellationPoint) {
 
 TEST(Barrier, CanBeMadeBeforeMain) { made_before_main.arrive_and_wait(); }
 
+HEDDLE_TEST(Barrier, ItsCompletionIsShielded) {
+  in_cancelled_fiber(rt, [&] {
+    bool completed = false;
+    heddle::barrier b(1, [&]() noexcept {
+      heddle::this_fiber::check_cancel();
+      completed = true;
+    });
+    b.arrive_and_wait();
+    EXPECT_TRUE(completed);
+  });
+}
+
 #if defined(HEDDLE_ASSERTIONS)
 TEST(Barrier, DiesWithAMessageOfTooManyArrivals) {
   EXPECT_DEATH(heddle::barrier(-1), "heddle: barrier 0x[0-9a-f]+ is made for -1 parties");

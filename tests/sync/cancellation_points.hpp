@@ -26,6 +26,7 @@ struct obstacles {
   heddle::wait_group group;
   heddle::mutex mutex;
   heddle::condition_variable condition;
+  heddle::condition_variable_any condition_any;
   heddle::counting_semaphore<> permits{0};
   heddle::latch latch{1};
   heddle::event event;
@@ -100,6 +101,23 @@ inline const std::vector<point>& points() {
        [](obstacles& o) {
          std::unique_lock lock(o.mutex);
          (void)o.condition.wait_for(lock, 1h);
+       }},
+      {"condition_variable_any::wait",
+       [](obstacles& o) {
+         std::unique_lock lock(o.mutex);
+         try {
+           o.condition_any.wait(lock);
+         } catch (const heddle::cancelled&) {
+           EXPECT_TRUE(lock.owns_lock());
+           EXPECT_FALSE(o.mutex.try_lock()) << "it must be held again";
+           throw;
+         }
+       }},
+      {"condition_variable_any::wait, token",
+       [](obstacles& o) {
+         std::unique_lock lock(o.mutex);
+         (void)o.condition_any.wait(lock, heddle::this_fiber::get_stop_token(),
+                                    [] { return false; });
        }},
       {"counting_semaphore::acquire", [](obstacles& o) { o.permits.acquire(); }},
       {"counting_semaphore::acquire, token",

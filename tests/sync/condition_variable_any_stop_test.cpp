@@ -3,6 +3,7 @@
 //   and eats no notification.
 #include "sync/crew.hpp"
 
+#include <heddle/sync/channel.hpp>
 #include <heddle/sync/condition_variable.hpp>
 
 #include <chrono>
@@ -429,6 +430,27 @@ HEDDLE_TEST(ConditionVariableAnyStop, ACancelledOneTakesNoNotificationFromTheNex
     ASSERT_EQ(notified.load(), 1);
     ASSERT_EQ(cancelled.load(), 1);
   }
+}
+
+// A lock made of a channel: to lock it is a cancellation point, but not where a wait ends.
+HEDDLE_TEST(ConditionVariableAnyStop, LocksAgainWhateverLockThatIs) {
+  struct channel_lock {
+    heddle::channel<int> slot{1};
+    void lock() { slot.send(1); }
+    void unlock() { (void)slot.try_receive(); }
+  };
+  channel_lock l;
+  any c;
+  bool thrown = false;
+  auto f = sleeping_fiber(rt, [&] {
+    l.lock();
+    thrown = cancelled_in([&] { c.wait(l); }).has_value();
+    EXPECT_EQ(l.slot.size(), 1u) << "it must be held again";
+    l.unlock();
+  });
+  f.cancel();
+  f.join();
+  EXPECT_TRUE(thrown);
 }
 
 HEDDLE_THREAD_TEST(ConditionVariableAnyStop, AnEndingRuntimeCancelsThoseWhoWait) {
