@@ -122,7 +122,10 @@ HEDDLE_STD_TEST(AtThreadExit, AfterTheThreadLocals) {
 
 HEDDLE_TEST(AtThreadExit, AfterTheFibersLocalsAndBeforeWhoJoins) {
   std::string order;  // of one fiber, then of who has joined it
-  const auto note = [&] { order += 'l'; };
+  const auto note = [&] {
+    for (int turn = 0; turn < 5; ++turn) heddle::this_fiber::yield();
+    order += 'l';
+  };
   using noting = at_destruction<decltype(note)>;
   heddle::fiber_local<noting> local([&] { return std::make_unique<noting>(note); });
   for (const bool first : {false, true}) {
