@@ -24,6 +24,7 @@
 #include <heddle/sync/received.hpp>
 #include <heddle/sync/select.hpp>
 #include <heddle/sync/semaphore.hpp>
+#include <heddle/sync/shared_mutex.hpp>
 #include <heddle/sync/synchronized.hpp>
 #include <heddle/sync/task_group.hpp>
 #include <heddle/sync/wait_group.hpp>

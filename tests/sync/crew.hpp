@@ -24,6 +24,7 @@
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
 #include <heddle/sync/semaphore.hpp>
+#include <heddle/sync/shared_mutex.hpp>
 #include <heddle/sync/wait_group.hpp>
 
 #include <atomic>
@@ -38,6 +39,7 @@
 #include <optional>
 #include <random>
 #include <semaphore>
+#include <shared_mutex>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -116,6 +118,8 @@ struct heddle_kit {
   using timed_mutex = heddle::timed_mutex;
   using recursive_mutex = heddle::recursive_mutex;
   using recursive_timed_mutex = heddle::recursive_timed_mutex;
+  using shared_mutex = heddle::shared_mutex;
+  using shared_timed_mutex = heddle::shared_timed_mutex;
   using once_flag = heddle::once_flag;
   template <class... A>
   static void call_once(once_flag& flag, A&&... args) {
@@ -147,6 +151,8 @@ struct std_kit {
   using timed_mutex = std::timed_mutex;
   using recursive_mutex = std::recursive_mutex;
   using recursive_timed_mutex = std::recursive_timed_mutex;
+  using shared_mutex = std::shared_mutex;
+  using shared_timed_mutex = std::shared_timed_mutex;
   using once_flag = std::once_flag;
   template <class... A>
   static void call_once(once_flag& flag, A&&... args) {

@@ -3,6 +3,7 @@
 #include "sync/graveyard.hpp"
 
 #include <heddle/sync/mutex.hpp>
+#include <heddle/sync/shared_mutex.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -73,6 +74,72 @@ HEDDLE_CREW_TEST(ShortLived, ATimedMutexByTheLastOneOut) {
 
 HEDDLE_CREW_TEST(ShortLived, ARecursiveMutexByTheLastOneOut) {
   bury_by_the_last_one_out<heddle::recursive_timed_mutex>(all);
+}
+
+// Readers and writers by turns; every owner counts down.
+HEDDLE_CREW_TEST(ShortLived, ASharedMutexByTheLastOneOut) {
+  struct shared {
+    heddle::shared_timed_mutex m;
+    std::atomic<int> left{parties};
+  };
+  const std::size_t times = rounds(8'000);
+  graveyard<shared> yard;
+  start_line line(parties);
+  shared* object = nullptr;
+  for (unsigned i = 0; i < parties; ++i) {
+    all.start([&, i] {
+      jitter late(i + 1);
+      for (std::size_t n = 0; n < times; ++n) {
+        if (i == 0) object = yard.make();
+        line.wait();
+        shared& mine = *object;
+        late();
+        // Who is the last owner is known under a writer's lock only: a reader locks it once more.
+        if ((i + n / 3) % 3 != 0) {
+          if (n % 4 == 0) {
+            while (!mine.m.try_lock_shared_for(std::chrono::microseconds(n % 40))) {
+              heddle::this_fiber::yield();
+            }
+          } else {
+            mine.m.lock_shared();
+          }
+          if (n % 8 != 0) late();
+          mine.m.unlock_shared();
+        }
+        lock_somehow(mine.m, i + n);
+        const bool last = mine.left.fetch_sub(1) == 1;
+        mine.m.unlock();
+        if (last) yard.bury(&mine);
+        line.wait();
+      }
+    });
+  }
+  all.join();
+}
+
+// The next owner, a writer or a reader, buries it while the one before is on its way out.
+HEDDLE_CREW_TEST(ShortLived, ASharedMutexByItsNextOwner) {
+  struct guarded {
+    heddle::shared_mutex m;
+    std::atomic<bool> ready{false};  // set by an owner
+  };
+  for (const bool writer_first : {false, true}) {
+    bury_when_released<guarded>(
+        all, rounds(5'000), make_default,
+        [&](auto& object) {
+          for (bool over = false; !over;) {
+            writer_first ? object.m.lock_shared() : object.m.lock();
+            over = object.ready.load();
+            if (!over) heddle::this_fiber::yield();
+            writer_first ? object.m.unlock_shared() : object.m.unlock();
+          }
+        },
+        [&](auto& object) {
+          writer_first ? object.m.lock() : object.m.lock_shared();
+          object.ready = true;
+          writer_first ? object.m.unlock() : object.m.unlock_shared();
+        });
+  }
 }
 
 // Whoever sees that the function has returned destroys the flag, while its caller is on its way

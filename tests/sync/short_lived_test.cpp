@@ -144,13 +144,13 @@ HEDDLE_CREW_TEST(ShortLived, APackagedTaskByWhoSeesItReadyAfterATimeout) {
     heddle::shared_future<int> f = t.get_future();
   };
   bury_when_released<pledge>(
-      all, rounds(1'400), make_default,
+      all, rounds(8'000), make_default,
       [](auto& both) {
         auto status = both.f.wait_for(std::chrono::microseconds(1));
-        while (status != std::future_status::ready) {
-          heddle::this_fiber::yield();
+        for (int turn = 0; turn < 50 && status != std::future_status::ready; ++turn) {
           status = both.f.wait_for(std::chrono::seconds(0));
         }
+        both.f.wait();
       },
       [](auto& both) { both.t(); });
 }

@@ -356,6 +356,35 @@ TEST(Exit, AMutexStaysFreeForWhoGoesOn) {
       testing::ExitedWithCode(25), nothing_said);
 }
 
+TEST(Exit, ASharedMutexStaysFreeForWhoGoesOn) {
+  EXPECT_EXIT(
+      {
+        static heddle::shared_mutex m;
+        static const called_at_exit last{[] {
+          m.unlock();
+          for (int i = 0; i < 10'000; ++i) {
+            { const std::lock_guard hold(m); }
+            const std::shared_lock hold(m);
+          }
+        }};
+        m.lock();
+        heddle::runtime& rt = heddle::runtime::default_runtime();
+        for (int i = 0; i < 4; ++i) {
+          rt.go([i] {
+            if (i % 2 == 0) {
+              const std::lock_guard hold(m);
+            } else {
+              const std::shared_lock hold(m);
+            }
+          });
+        }
+        while (rt.stats().parks < 4) std::this_thread::yield();
+        end_within_a_second();
+        std::exit(25);
+      },
+      testing::ExitedWithCode(25), nothing_said);
+}
+
 TEST(Exit, WhatIsWaitedForMayBeDestroyed) {
   EXPECT_EXIT(
       {
