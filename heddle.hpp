@@ -27,4 +27,5 @@
 #include <heddle/sync/shared_mutex.hpp>
 #include <heddle/sync/synchronized.hpp>
 #include <heddle/sync/task_group.hpp>
+#include <heddle/sync/ticker.hpp>
 #include <heddle/sync/wait_group.hpp>

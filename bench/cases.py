@@ -163,6 +163,14 @@ def rows_2_to_7():
                          "ns", goal, (f"{program}/thread/w:{w}/tasks:64/times:{times}", "ns"), ADD)
 
 
+def row_8():
+    for over, goals in ((2, (80, 110)), (8, (120, 200))):
+        for w, goal in zip((1, 2), goals):
+            yield Target(8, f"select over {over}, w={w}",
+                         f"select/heddle/over:{over}/w:{w}/n:4000", "ns", "ns", goal,
+                         (f"select/thread/over:{over}/w:{w}/n:400", "ns"))
+
+
 def rows_9_to_15():
     def touch(n):
         return (TOUCH[0].format(n), *TOUCH[1:])
@@ -198,7 +206,7 @@ def rows_9_to_15():
                  ("scaling/thread/n:200", "speed_up"), at_most=False, scales=False)
 
 
-TARGETS = [*row_1(), *rows_2_to_7(), *rows_9_to_15()]
+TARGETS = [*row_1(), *rows_2_to_7(), *row_8(), *rows_9_to_15()]
 
 # Shown beside the targets: ours and the threads' where the sizes of the target are out of a
 # thread's reach, so that one line compares like with like.
@@ -222,8 +230,9 @@ SMOKE = [
     "yield_many/heddle/w:2/n:1000/yields:100", "yield_many/thread/w:1/n:10/yields:1000",
     "chan_pingpong/heddle/w:1/n:5000", "chan_pingpong/heddle/w:2/n:5000",
     "chan_pingpong/thread/w:1/n:200", "chan_buffered/heddle/w:1/ends:1/n:1000000",
-    "chan_buffered/heddle/w:2/ends:4/n:1000000", "spawn_join/raw_context/n:5000",
-    "spawn_join/heddle/w:1/n:5000", "spawn_join/thread/w:1/n:1000",
+    "chan_buffered/heddle/w:2/ends:4/n:1000000", "select/heddle/over:2/w:1/n:4000",
+    "select/heddle/over:8/w:2/n:4000", "select/thread/over:2/w:1/n:400",
+    "spawn_join/raw_context/n:5000", "spawn_join/heddle/w:1/n:5000", "spawn_join/thread/w:1/n:1000",
     "spawn_batch/heddle/w:1/n:10000", "spawn_batch/heddle/w:2/n:10000", "skynet/heddle/w:1/n:1000",
     "skynet/heddle/w:2/n:1000", "mutex/atomic_add/n:100000",
     "mutex/heddle/w:2/tasks:64/times:20000", "mutex_yield/heddle/w:1/tasks:64/times:20000",

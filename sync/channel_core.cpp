@@ -7,42 +7,44 @@
 
 namespace heddle::detail {
 
-channel_waiter* channel_core::claim_from(intrusive_list<channel_waiter>& list) noexcept {
-  while (channel_waiter* w = list.pop_front()) {
-    if (w->try_claim()) return w;
-    // Somebody else ended its wait; it goes by itself.
-  }
-  return nullptr;
+channel_waiter* channel_core::claim_from(line& at) noexcept {
+  channel_waiter* w;
+  do {
+    w = at.list.pop_front();
+    // Else somebody else ended its wait; it goes by itself.
+  } while (w != nullptr && !w->try_claim());
+  if (at.list.empty()) at.any.store(false, std::memory_order_relaxed);
+  return w;
 }
 
-void channel_core::withdraw(channel_waiter& w, spin_lock& guard) noexcept {
+void channel_core::withdraw(line& at, channel_waiter& w, spin_lock& guard) noexcept {
   const std::lock_guard hold(guard);
   if (w.linked()) w.unlink();
+  if (at.list.empty()) at.any.store(false, std::memory_order_relaxed);
 }
 
 // `guard`, which guards the list, and `other` are held; both are open afterwards. `other` may be
 // opened as soon as the waiter is linked: who finds it needs `guard`.
-wait_end channel_core::wait(waiters& list, spin_lock& guard, turn& turns, spin_lock* other,
-                            void* value, std::int64_t deadline_ns, turn* mine) {
+wait_end channel_core::wait(line& at, spin_lock& guard, spin_lock* other, void* value,
+                            std::int64_t deadline_ns, turn* mine) {
   waiting wait(true);
   channel_waiter me(wait.who(), wait.claim(), value);
-  enqueue_in_turn(list, me, turns, mine);
+  enqueue(at, me, mine);
   if (other != nullptr) other->unlock();
   const case_index winner = wait.sleep(unlocking(guard), deadline_ns);
   if (winner == 0) return me.closed ? wait_end::closed : wait_end::done;
-  withdraw(me, guard);
+  withdraw(at, me, guard);
   if (winner == case_cancelled) throw_cancelled();
   return wait_end::timeout;
 }
 
 wait_end channel_core::wait_to_send(void* value, std::int64_t deadline_ns, turn* mine) {
-  return buffered() ? wait(out_.senders, out_.lock, out_.turns, &in_.lock, value, deadline_ns, mine)
-                    : wait(out_.senders, in_.lock, out_.turns, nullptr, value, deadline_ns, mine);
+  return buffered() ? wait(out_.senders, out_.lock, &in_.lock, value, deadline_ns, mine)
+                    : wait(out_.senders, in_.lock, nullptr, value, deadline_ns, mine);
 }
 
 wait_end channel_core::wait_to_receive(void* value, std::int64_t deadline_ns, turn* mine) {
-  return wait(in_.receivers, in_.lock, in_.turns, buffered() ? &out_.lock : nullptr, value,
-              deadline_ns, mine);
+  return wait(in_.receivers, in_.lock, buffered() ? &out_.lock : nullptr, value, deadline_ns, mine);
 }
 
 bool channel_core::close() noexcept {
@@ -51,8 +53,8 @@ bool channel_core::close() noexcept {
     lock_out(ends::both);
     const bool first = !closed_locked();
     closed_.store(true, std::memory_order_relaxed);
-    for (auto* list : {&in_.receivers, &out_.senders}) {
-      while (channel_waiter* w = claim_from(*list)) {
+    for (line* at : {&in_.receivers, &out_.senders}) {
+      while (channel_waiter* w = claim_from(*at)) {
         w->closed = true;
         woken.push(*w);
       }

@@ -77,7 +77,7 @@ class channel_core {
   }
   /// in_ locked: the first waiting receiver that this caller could claim, off the list; or null.
   channel_waiter* claim_receiver_locked() noexcept {
-    return in_.receivers.empty() ? nullptr : claim_from(in_.receivers);
+    return in_.receivers.list.empty() ? nullptr : claim_from(in_.receivers);
   }
 
   // Receivers. Those of an unbuffered channel hold in_.lock.
@@ -105,11 +105,11 @@ class channel_core {
     // (cc.2) release: the slot has been left; pairs with (cc.1).
     out_.head.store(out_.head.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
-  bool senders_wait_locked() const noexcept { return !out_.senders.empty(); }
+  bool senders_wait_locked() const noexcept { return !out_.senders.list.empty(); }
   /// The first waiting sender that this caller could claim, off the list; or null. With both locks,
   /// unless unbuffered.
   channel_waiter* claim_sender_locked() noexcept {
-    return out_.senders.empty() ? nullptr : claim_from(out_.senders);
+    return out_.senders.list.empty() ? nullptr : claim_from(out_.senders);
   }
 
   /// Any of the locks held.
@@ -124,15 +124,23 @@ class channel_core {
   /// What a select does instead: with both ends locked it puts its waiter into the list, and later,
   /// unless that has won, takes it out again, under the lock that guards the list.
   void enqueue_sender_locked(channel_waiter& w, turn* mine) noexcept {
-    enqueue_in_turn(out_.senders, w, out_.turns, mine);
+    enqueue(out_.senders, w, mine);
   }
   void enqueue_receiver_locked(channel_waiter& w, turn* mine) noexcept {
-    enqueue_in_turn(in_.receivers, w, in_.turns, mine);
+    enqueue(in_.receivers, w, mine);
   }
   void withdraw_sender(channel_waiter& w) noexcept {
-    withdraw(w, buffered() ? out_.lock : in_.lock);
+    withdraw(out_.senders, w, buffered() ? out_.lock : in_.lock);
   }
-  void withdraw_receiver(channel_waiter& w) noexcept { withdraw(w, in_.lock); }
+  void withdraw_receiver(channel_waiter& w) noexcept { withdraw(in_.receivers, w, in_.lock); }
+  /// Whether an attempt is worth taking the lock: hints, for those who will look again.
+  bool may_send() const noexcept {
+    return closed() || in_.receivers.any.load(std::memory_order_relaxed) || size() < capacity_;
+  }
+  bool may_receive() const noexcept {
+    return closed() ||
+           (buffered() ? size() != 0 : out_.senders.any.load(std::memory_order_relaxed));
+  }
 
   bool close() noexcept;
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
@@ -155,10 +163,19 @@ class channel_core {
   static void wait_at_nothing(std::int64_t deadline_ns);
 
  private:
-  using waiters = intrusive_list<channel_waiter>;
-  static channel_waiter* claim_from(waiters& list) noexcept;
-  static void withdraw(channel_waiter& w, spin_lock& guard) noexcept;
-  static wait_end wait(waiters& list, spin_lock& guard, turn& turns, spin_lock* other, void* value,
+  /// Those who wait at one end; all guarded by its lock.
+  struct line {
+    intrusive_list<channel_waiter> list;  // in order of `came`
+    turn turns = 0;                       // the last one given out
+    atomic<bool> any{false};              // whether there are some, for those without the lock
+  };
+  static void enqueue(line& at, channel_waiter& w, turn* mine) noexcept {
+    enqueue_in_turn(at.list, w, at.turns, mine);
+    at.any.store(true, std::memory_order_relaxed);
+  }
+  static channel_waiter* claim_from(line& at) noexcept;
+  static void withdraw(line& at, channel_waiter& w, spin_lock& guard) noexcept;
+  static wait_end wait(line& at, spin_lock& guard, spin_lock* other, void* value,
                        std::int64_t deadline_ns, turn* mine);
 
   const std::size_t capacity_;
@@ -169,16 +186,14 @@ class channel_core {
     std::size_t slot = 0;           // tail modulo capacity; guarded by lock, as head_seen
     std::uint64_t head_seen = 0;    // not beyond out_.head
     atomic<std::uint64_t> tail{0};  // values ever put; written under lock
-    waiters receivers;              // guarded by lock: in order of `came`
-    turn turns = 0;                 // of the receivers: the last one given out
+    line receivers;                 // guarded by lock
   } in_;
   struct alignas(cache_line) {
     spin_lock lock;
     std::size_t slot = 0;           // head modulo capacity; guarded by lock, as tail_seen
     std::uint64_t tail_seen = 0;    // not beyond in_.tail
     atomic<std::uint64_t> head{0};  // values ever taken; written under lock
-    waiters senders;                // in order of `came`
-    turn turns = 0;                 // of the senders
+    line senders;                   // guarded by lock; unbuffered: by in_.lock
   } out_;
 };
 

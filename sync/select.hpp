@@ -98,7 +98,8 @@ class receive_arm : public channel_arm {
   using state = channel_state<T>;
 
  protected:
-  explicit receive_arm(channel_use<T>&& from) noexcept : from_(std::move(from)) {}
+  explicit receive_arm(channel_use<T>&& from) noexcept
+      : channel_arm(false), from_(std::move(from)) {}
 
   /// What was received; nullopt: closed and drained.
   std::optional<T> take_value() {
@@ -110,21 +111,21 @@ class receive_arm : public channel_arm {
   }
 
  private:
-  bool attempt() noexcept final {
+  void resolve() noexcept final {
     core_ = from_.state();
-    if (core_ == nullptr) return false;
+    place_ = std::addressof(into_);
+  }
+  bool attempt() noexcept final {
     if (of_core().attempt_receive(into_, ends::own) != channel_status::empty) return true;
     core_->unlock_out(ends::own);
     return false;
   }
   bool attempt_locked() noexcept final {
     ends held = ends::both;
+    partner_ = nullptr;
     return of_core().receive_locked(into_, partner_, held) != channel_status::empty;
   }
-  void conclude() noexcept final { state::take(into_, std::exchange(partner_, nullptr)); }
-  void enqueue_locked() noexcept final { core_->enqueue_receiver_locked(*waiter_, &mine_); }
-  void withdraw() noexcept final { core_->withdraw_receiver(*waiter_); }
-  void* place() noexcept final { return std::addressof(into_); }
+  void conclude() noexcept final { state::take(into_, partner_); }
   void keep_alive() noexcept final { from_.own(); }
   state& of_core() const noexcept { return static_cast<state&>(*core_); }
 
@@ -139,8 +140,7 @@ class send_arm : public channel_arm {
  public:
   /// The value, if it was not sent: the case was not taken, or the channel was closed.
   T& value() noexcept {
-    HEDDLE_DCHECK(!spent_ || closed_, "the value of send case %p was sent",
-                  static_cast<void*>(this));
+    HEDDLE_DCHECK(!sent_, "the value of send case %p was sent", static_cast<void*>(this));
     if constexpr (state::boxed) {
       return *value_;
     } else {
@@ -151,12 +151,13 @@ class send_arm : public channel_arm {
  protected:
   template <class V>
   send_arm(channel_use<T>&& to, V&& value)
-      : to_(std::move(to)), value_(make(std::forward<V>(value))) {}
+      : channel_arm(true), to_(std::move(to)), value_(make(std::forward<V>(value))) {}
 
   /// Whether the value was sent. The case is never ready again.
   bool spend() noexcept {
     spent_ = true;
-    return !closed_;
+    sent_ = !closed_;
+    return sent_;
   }
 
  private:
@@ -168,9 +169,11 @@ class send_arm : public channel_arm {
       return T(std::forward<V>(value));
     }
   }
-  bool attempt() noexcept final {
+  void resolve() noexcept final {
     core_ = spent_ ? nullptr : to_.state();
-    if (core_ == nullptr) return false;
+    place_ = std::addressof(value_);
+  }
+  bool attempt() noexcept final {
     const channel_status status = of_core().attempt_send(value_, ends::own);
     closed_ = status == channel_status::closed;
     if (status != channel_status::full) return true;
@@ -178,20 +181,19 @@ class send_arm : public channel_arm {
     return false;
   }
   bool attempt_locked() noexcept final {
+    partner_ = nullptr;
     const channel_status status = of_core().send_locked(value_, partner_);
     closed_ = status == channel_status::closed;
     return status != channel_status::full;
   }
-  void conclude() noexcept final { state::give(value_, std::exchange(partner_, nullptr)); }
-  void enqueue_locked() noexcept final { core_->enqueue_sender_locked(*waiter_, &mine_); }
-  void withdraw() noexcept final { core_->withdraw_sender(*waiter_); }
-  void* place() noexcept final { return std::addressof(value_); }
+  void conclude() noexcept final { state::give(value_, partner_); }
   void keep_alive() noexcept final { to_.own(); }
   state& of_core() const noexcept { return static_cast<state&>(*core_); }
 
   channel_use<T> to_;
   typename state::item value_;
   bool spent_ = false;
+  bool sent_ = false;
 };
 
 template <class T, class F>

@@ -5,6 +5,7 @@
 #include <heddle/sched/clock.hpp>
 #include <heddle/sync/select_core.hpp>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <stdexcept>
@@ -16,7 +17,7 @@ namespace detail {
 /// One select, on the stack of its caller.
 class selection {
  public:
-  explicit selection(std::span<select_case> cases);
+  explicit selection(std::span<select_case> cases) noexcept : cases_(cases) {}
   /// The index of the case that is taken.
   std::size_t choose();
   void conclude(std::size_t taken);
@@ -25,12 +26,28 @@ class selection {
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
   static constexpr std::size_t most_cases = 65'000;  // below the indices that mean something else
 
-  template <class Look>
-  std::size_t first_in_random_order(Look look);
-  bool attempt(arm& a) noexcept;
-  bool attempt_locked(arm& a) noexcept;
+  /// One of those that it is shown, each as likely as the others.
+  class lot {
+   public:
+    void show(std::size_t i) noexcept {
+      if (++shown_ == 1) {
+        drawn_ = i;
+        return;
+      }
+      if (shown_ == 2) numbers_.emplace(random_numbers());
+      if (numbers_->below(shown_) == 0) drawn_ = i;
+    }
+    std::size_t drawn() const noexcept { return drawn_; }
+
+   private:
+    std::size_t drawn_ = none;
+    std::uint32_t shown_ = 0;
+    std::optional<random_source> numbers_;
+  };
+
+  std::size_t attempt_one();
+  std::size_t attempt_one_locked() noexcept;
   void prepare_to_lock() noexcept;
-  bool one_look_is_enough() const noexcept;
   static channel_arm* merge(channel_arm* a, channel_arm* b) noexcept;
   void lock_all() noexcept;
   void unlock_all() noexcept;
@@ -41,10 +58,11 @@ class selection {
     arm* a = cases_[i].arm_;
     return a != nullptr && a->what == arm::kind::channel ? static_cast<channel_arm*>(a) : nullptr;
   }
+  static bool is_stopped(const arm& a) noexcept {
+    return static_cast<const stop_arm&>(a).token_.stop_requested();
+  }
 
   const std::span<select_case> cases_;
-  random_source numbers_;
-  std::size_t drawn_ = 0;  // so many elements of the random order are drawn
   std::size_t otherwise_ = none;
   bool has_timeouts_ = false;
   bool has_stops_ = false;
@@ -55,80 +73,17 @@ class selection {
   bool elapsed_ = false;
 };
 
-selection::selection(std::span<select_case> cases) : cases_(cases), numbers_(random_numbers()) {
-  if (cases.size() > most_cases) {
-    throw std::invalid_argument("heddle: a select has more than 65,000 cases");
-  }
-  for (std::size_t i = 0; i < cases.size(); ++i) {
-    cases[i].drawn_ = static_cast<case_index>(i);
-    arm* a = cases[i].arm_;
-    if (a == nullptr) continue;
-    switch (a->what) {
-      case arm::kind::channel:
-        static_cast<channel_arm*>(a)->index_ = cases[i].drawn_;
-        break;
-      case arm::kind::timeout:
-        has_timeouts_ = true;
-        break;
-      case arm::kind::stop:
-        has_stops_ = true;
-        break;
-      case arm::kind::otherwise:
-        if (otherwise_ != none) {
-          throw std::invalid_argument("heddle: a select has more than one `otherwise`");
-        }
-        otherwise_ = i;
-    }
-  }
-}
-
-// The first case in the random order for which `look` is true.
-template <class Look>
-std::size_t selection::first_in_random_order(Look look) {
-  for (std::size_t i = 0; i < cases_.size(); ++i) {
-    if (i == drawn_) {
-      const auto left = static_cast<std::uint32_t>(cases_.size() - i);
-      std::swap(cases_[i].drawn_, cases_[i + numbers_.below(left)].drawn_);
-      ++drawn_;
-    }
-    arm* a = cases_[cases_[i].drawn_].arm_;
-    if (a != nullptr && look(*a)) return cases_[i].drawn_;
-  }
-  return none;
-}
-
-bool selection::attempt(arm& a) noexcept {
-  if (a.what == arm::kind::channel) {
-    auto& c = static_cast<channel_arm&>(a);
-    c.mine_ = 0;
-    return c.attempt();
-  }
-  return a.what == arm::kind::stop && static_cast<stop_arm&>(a).token_.stop_requested();
-}
-
-bool selection::attempt_locked(arm& a) noexcept {
-  if (a.what == arm::kind::channel) {
-    auto& c = static_cast<channel_arm&>(a);
-    return c.core_ != nullptr && c.attempt_locked();
-  }
-  return a.what == arm::kind::stop && static_cast<stop_arm&>(a).token_.stop_requested();
-}
-
 std::size_t selection::choose() {
-  if (otherwise_ == none) cancellation_point();
-  std::size_t taken = first_in_random_order([this](arm& a) { return attempt(a); });
+  std::size_t taken = attempt_one();
   if (taken != none) return taken;
-
   prepare_to_lock();
-  if (otherwise_ != none && one_look_is_enough()) return otherwise_;
   for (bool again = false;; again = true) {
     if (has_timeouts_) ask_clocks(again);
     lock_all();
-    taken = first_in_random_order([this](arm& a) { return attempt_locked(a); });
+    taken = attempt_one_locked();
     if (taken != none) {
-      channel_arm* partners = channel(taken);
       unlock_all();
-      if (partners != nullptr) partners->conclude();
+      if (channel_arm* c = channel(taken)) c->conclude();
       return taken;
     }
     if (elapsed_ || otherwise_ != none) {
@@ -140,6 +95,61 @@ std::size_t selection::choose() {
   }
 }
 
+// The first phase; a walk over the cases, to know them.
+std::size_t selection::attempt_one() {
+  if (cases_.size() > most_cases) {
+    throw std::invalid_argument("heddle: a select has more than 65,000 cases");
+  }
+  lot ready;
+  for (std::size_t i = 0; i < cases_.size(); ++i) {
+    arm* a = cases_[i].arm_;
+    if (a == nullptr) continue;
+    switch (a->what) {
+      case arm::kind::channel: {
+        auto& c = static_cast<channel_arm&>(*a);
+        c.index_ = static_cast<case_index>(i);
+        c.mine_ = 0;
+        c.resolve();
+        if (c.seems_ready()) ready.show(i);
+        break;
+      }
+      case arm::kind::timeout:
+        has_timeouts_ = true;
+        break;
+      case arm::kind::stop:
+        has_stops_ = true;
+        if (is_stopped(*a)) ready.show(i);
+        break;
+      case arm::kind::otherwise:
+        if (otherwise_ != none) {
+          throw std::invalid_argument("heddle: a select has more than one `otherwise`");
+        }
+        otherwise_ = i;
+    }
+  }
+  if (otherwise_ == none) cancellation_point();
+  if (ready.drawn() == none) return none;
+  channel_arm* c = channel(ready.drawn());
+  return c == nullptr || c->attempt() ? ready.drawn() : none;
+}
+
+std::size_t selection::attempt_one_locked() noexcept {
+  for (;;) {
+    lot ready;
+    for (channel_arm* c = first_locked_; c != nullptr; c = c->next_) {
+      if (c->seems_ready()) ready.show(c->index_);
+    }
+    for (std::size_t i = 0; has_stops_ && i < cases_.size(); ++i) {
+      const arm* a = cases_[i].arm_;
+      if (a != nullptr && a->what == arm::kind::stop && is_stopped(*a)) ready.show(i);
+    }
+    if (ready.drawn() == none) return none;
+    channel_arm* c = channel(ready.drawn());
+    if (c == nullptr || c->attempt_locked()) return ready.drawn();
+    // Those who waited there had been claimed by others, and are off its list: it is ready no more.
+  }
+}
+
 void selection::conclude(std::size_t taken) {
   arm& a = *cases_[taken].arm_;
   // Whoever cancels stops the fiber's token too, which may be that of the case.
@@ -147,27 +157,35 @@ void selection::conclude(std::size_t taken) {
   a.run();
 }
 
-// A single channel was looked at under its only lock; what is ready at different times, one after
-// the other, is another matter.
-bool selection::one_look_is_enough() const noexcept {
-  return !has_timeouts_ && !has_stops_ &&
-         (first_locked_ == nullptr ||
-          (first_locked_->next_ == nullptr && !first_locked_->core_->buffered()));
-}
-
-// The list of those that have a channel, by its address: a merge sort, since there may be many.
+// The list of those that have a channel, by its address: a merge sort, since there may be many; of
+// runs that go up or down already, as those of channels made one after the other do.
 void selection::prepare_to_lock() noexcept {
-  std::array<channel_arm*, 17> runs{};  // the i-th is null or of 2^i arms
+  std::array<channel_arm*, 17> sorted{};  // the i-th is null or of 2^i runs
+  std::size_t used = 0;
+  const auto add = [&](channel_arm* run) {
+    std::size_t i = 0;
+    for (; sorted[i] != nullptr; ++i) run = merge(std::exchange(sorted[i], nullptr), run);
+    sorted[i] = run;
+    used = std::max(used, i + 1);
+  };
+  channel_arm* first = nullptr;
+  channel_arm* last = nullptr;
   for (std::size_t i = 0; i < cases_.size(); ++i) {
-    channel_arm* run = channel(i);
-    if (run == nullptr || run->core_ == nullptr) continue;
-    HEDDLE_DCHECK(run->index_ == i, "case %zu of a select is also its case %d", i, run->index_);
-    run->next_ = nullptr;
-    std::size_t k = 0;
-    for (; runs[k] != nullptr; ++k) run = merge(std::exchange(runs[k], nullptr), run);
-    runs[k] = run;
+    channel_arm* c = channel(i);
+    if (c == nullptr || c->core_ == nullptr) continue;
+    HEDDLE_DCHECK(c->index_ == i, "case %zu of a select is also its case %d", i, c->index_);
+    if (first != nullptr && std::less<>{}(c->core_, first->core_)) {
+      c->next_ = std::exchange(first, c);
+      continue;
+    }
+    if (first != nullptr && std::less<>{}(c->core_, last->core_))
+      add(std::exchange(first, nullptr));
+    (first != nullptr ? last->next_ : first) = c;
+    c->next_ = nullptr;
+    last = c;
   }
-  for (channel_arm* run : runs) first_locked_ = merge(run, first_locked_);
+  while (used > 0) first = merge(sorted[--used], first);
+  first_locked_ = first;
 }
 
 channel_arm* selection::merge(channel_arm* a, channel_arm* b) noexcept {
@@ -218,7 +236,7 @@ void selection::ask_clocks(bool again) {
 std::size_t selection::sleep_locked() {
   waiting wait(true);
   for (channel_arm* c = first_locked_; c != nullptr; c = c->next_) {
-    c->waiter_.emplace(wait.who(), wait.claim(), c->place(), c->index_);
+    c->waiter_.emplace(wait.who(), wait.claim(), c->place_, c->index_);
     c->enqueue_locked();
   }
   stop_case* stops = nullptr;

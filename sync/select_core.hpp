@@ -2,17 +2,19 @@
 // select_core: choosing one of several cases, without their values. A case is an arm; the typed
 //   ones are in select.hpp. Two phases:
 //
-//     1 the arms are tried one at a time, in a random order, each under its own channel's lock;
-//     2 if none was ready, all channels are locked, and the arms are looked at again, in that
-//       order. If still none is, an elapsed timeout is taken, or `otherwise`; else each arm links a
-//       waiter into its channel's list, and the caller sleeps. The locks open when it is off its
-//       stack: a partner that came before could not claim it, and would pass it by. Afterwards the
-//       arms that did not win take their waiters out again.
+//     1 one of the arms that seem ready, by hints that need no lock, is drawn and attempted, under
+//       its own channel's lock alone;
+//     2 if there was none, all channels are locked, where the hints are the truth, and one is drawn
+//       again. If there still is none, an elapsed timeout is taken, or `otherwise`; else each arm
+//       links a waiter into its channel's list, and the caller sleeps. The locks open when it is
+//       off its stack: a partner that came before could not claim it, and would pass it by.
+//       Afterwards the arms that did not win take their waiters out again.
 //
 //   The first alone is wrong (a case may become ready behind its back), the second alone is slow (a
-//   lock for each arm, also where the first one is ready). The order is a permutation drawn as it
-//   is needed (Fisher and Yates): a random start with the others in a circle would favour whoever
-//   follows those that are not ready.
+//   lock for each arm, also where one is ready). Drawing is by one walk over the arms: the k-th
+//   that is ready takes the place of the one before with probability 1/k (Vitter's algorithm R, for
+//   a sample of one). A random start with the others in a circle would favour whoever follows those
+//   that are not ready; a random permutation of all arms draws numbers also where none is.
 //
 //   One select uses an arm at a time; nothing is allocated, also for many arms.
 //   Lock order: the channels by address, each one's locks in its own order; then nothing.
@@ -59,32 +61,42 @@ class arm {
 /// Sending to a channel, or receiving from it.
 class channel_arm : public arm {
  public:
-  channel_arm() noexcept : arm(kind::channel) {}
+  explicit channel_arm(bool sends) noexcept : arm(kind::channel), sends_(sends) {}
+  channel_arm(channel_arm&& other) noexcept : channel_arm(other.sends_) {}
 
  protected:
-  // True: it was taken. Each leaves in core_ the channel that it refers to now, if it can be ready
-  // at all.
-  /// Takes the channel's locks itself, and is through with the channel.
+  /// Sets core_ and place_, at the beginning of a select.
+  virtual void resolve() noexcept = 0;
+  /// True: it was taken. Takes the channel's locks itself, and is through with the channel.
   virtual bool attempt() noexcept = 0;
-  /// With both ends of core_ locked; conclude() must follow when they are open.
+  /// True: it was taken. With both ends of core_ locked; conclude() must follow when they are open.
   virtual bool attempt_locked() noexcept = 0;
   virtual void conclude() noexcept = 0;
-  /// Into and out of core_'s list; as channel_core says.
-  virtual void enqueue_locked() noexcept = 0;
-  virtual void withdraw() noexcept = 0;
 
-  channel_core* core_ = nullptr;          // null: never ready
-  channel_waiter* partner_ = nullptr;     // claimed by attempt_locked(), for conclude()
-  std::optional<channel_waiter> waiter_;  // while this select sleeps
-  turn mine_ = 0;                         // its turn in the channel's list
-  bool closed_ = false;                   // taken, since the channel was closed
+  // Of one select; not set before.
+  channel_core* core_;       // the channel that it refers to now; null: it can never be ready
+  void* place_;              // as channel_waiter::value
+  channel_waiter* partner_;  // claimed by attempt_locked(), for conclude()
+  bool closed_;              // taken, since the channel was closed
 
  private:
   friend class selection;
-  virtual void* place() noexcept = 0;  // channel_waiter::value
+  bool seems_ready() const noexcept {
+    return core_ != nullptr && (sends_ ? core_->may_send() : core_->may_receive());
+  }
+  void enqueue_locked() noexcept {
+    sends_ ? core_->enqueue_sender_locked(*waiter_, &mine_)
+           : core_->enqueue_receiver_locked(*waiter_, &mine_);
+  }
+  void withdraw() noexcept {
+    sends_ ? core_->withdraw_sender(*waiter_) : core_->withdraw_receiver(*waiter_);
+  }
 
-  case_index index_ = 0;         // among the cases
-  channel_arm* next_ = nullptr;  // of a list in the order of locking
+  const bool sends_;
+  case_index index_;                      // among the cases
+  channel_arm* next_;                     // of a list in the order of locking
+  turn mine_;                             // its turn in the channel's list
+  std::optional<channel_waiter> waiter_;  // while this select sleeps
 };
 
 /// A deadline.
@@ -150,7 +162,6 @@ class select_case {
 
   detail::arm* arm_ = nullptr;
   bool owns_ = false;
-  detail::case_index drawn_ = 0;  // an element of the random order of the cases
 };
 
 /// As select(cases...), over cases known only at run time; there may be none.

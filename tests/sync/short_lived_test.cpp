@@ -14,6 +14,7 @@
 #include <heddle/sync/future.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
+#include <heddle/sync/select.hpp>
 #include <heddle/sync/semaphore.hpp>
 #include <heddle/sync/task_group.hpp>
 #include <heddle/sync/wait_group.hpp>
@@ -209,6 +210,42 @@ HEDDLE_CREW_TEST(ShortLived, AClosedChannel) {
   bury_when_released<heddle::channel<int>>(
       all, rounds(14'000), make_default, [](auto& c) { EXPECT_EQ(c.receive(), std::nullopt); },
       [](auto& c) { EXPECT_TRUE(c.close()); });
+}
+
+// The other case of the select is a channel that lives on.
+HEDDLE_CREW_TEST(ShortLived, AChannelBySelectsThatReceive) {
+  heddle::channel<int> other;
+  bury_when_released<heddle::channel<int>>(
+      all, rounds(7'000), make_default,
+      [&](auto& c) {
+        EXPECT_EQ(heddle::select(heddle::on_receive(other), heddle::on_receive(c)), 1u);
+      },
+      [](auto& c) { EXPECT_TRUE(c.send(1)); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AChannelBySelectsThatSend) {
+  heddle::channel<int> other;
+  bury_when_released<heddle::channel<int>>(
+      all, rounds(7'000), make_default,
+      [&](auto& c) {
+        EXPECT_EQ(heddle::select(heddle::on_receive(other), heddle::on_send(c, 1)), 1u);
+      },
+      [](auto& c) { EXPECT_EQ(c.receive(), 1); });
+}
+
+HEDDLE_CREW_TEST(ShortLived, AChannelByWhomASelectReleases) {
+  heddle::channel<int> other;
+  bury_when_released<heddle::channel<int>>(
+      all, rounds(7'000), make_default, [](auto& c) { EXPECT_EQ(c.receive(), 1); },
+      [&](auto& c) {
+        EXPECT_EQ(heddle::select(heddle::on_send(c, 1), heddle::on_receive(other)), 0u);
+      });
+  bury_when_released<heddle::channel<int>>(
+      all, rounds(7'000), [](auto& yard) { return yard.make(1u); },
+      [](auto& c) { EXPECT_EQ(c.receive(), 1); },
+      [&](auto& c) {
+        EXPECT_EQ(heddle::select(heddle::on_send(c, 1), heddle::on_receive(other)), 0u);
+      });
 }
 
 // The last one out destroys what the mutex guards, and the mutex with it.
