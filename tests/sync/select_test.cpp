@@ -345,8 +345,7 @@ HEDDLE_CREW_TEST(Select, BothSidesOfOneChannel) {
           select(on_send(c, i, [&](bool) { ++sent; }), on_receive(c, [&](auto) { ++got; }),
                  on_send(c, i, [&](bool) { ++sent; }), on_receive(c, [&](auto) { ++got; }));
         }
-        // An odd one out must not wait for ever.
-        if (i == 0) c.close();
+        c.close();  // those who are left may have nobody to meet
       });
     }
     all.join();

@@ -146,9 +146,9 @@ HEDDLE_CREW_TEST(Ticker, ItsEndClosesItsChannel) {
 }
 
 HEDDLE_CREW_TEST(Ticker, APeriodMayBeOfAnyLengthButZero) {
-  EXPECT_THROW(ticker(0s), std::invalid_argument);
-  EXPECT_THROW(ticker(-1ns), std::invalid_argument);
-  EXPECT_THROW(ticker(std::chrono::hours::min()), std::invalid_argument);
+  EXPECT_THROW(ticker{0s}, std::invalid_argument);
+  EXPECT_THROW(ticker{-1ns}, std::invalid_argument);
+  EXPECT_THROW(ticker{std::chrono::hours::min()}, std::invalid_argument);
   ticker never(std::chrono::hours::max()), nearly(std::chrono::nanoseconds::max());
   ticker at_once(std::chrono::duration<double, std::nano>(0.1));
   EXPECT_TRUE(at_once.channel().receive().has_value());
