@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
 # Runs the small examples and checks what they print, with 1, 2 and 8 workers. Times are printed,
-# but nothing here depends on them.
+# but nothing here depends on them, save that the rate limiter must not be too fast.
+import re
 import unittest
 
 import program
 
 ALL = ("hello", "ping_pong", "prime_sieve", "worker_pool", "parallel_sum", "word_count",
-       "dining_philosophers", "bounded_buffer", "pipeline", "first_answer_wins", "chat_hub")
+       "dining_philosophers", "bounded_buffer", "pipeline", "rate_limiter", "first_answer_wins",
+       "readers_and_writers", "chat_hub")
 
 
 def primes_below(limit):
@@ -128,6 +130,17 @@ class Programs(unittest.TestCase):
                                          r"0 stages and 0 items are left behind\n\Z")
                 self.assertGreaterEqual(int(output.split()[0]), 1000)
 
+    def test_rate_limiter(self):
+        # How slow it may be depends on the machine; too fast it may never be.
+        for workers in program.WORLDS:
+            with self.subTest(workers=workers):
+                output = self.output("rate_limiter", workers=workers)
+                match = re.fullmatch(r"40 requests in (\d+) ms: (\d+) a second, of at most 100\n",
+                                     output)
+                self.assertTrue(match, output)
+                self.assertGreaterEqual(int(match[1]), 400)
+                self.assertEqual(int(match[2]), 40000 // int(match[1]))
+
     def test_first_answer_wins(self):
         for workers in program.WORLDS:
             with self.subTest(workers=workers):
@@ -140,6 +153,17 @@ class Programs(unittest.TestCase):
                                  "  far away: too slow\n"
                                  "  nearby: too slow\n"
                                  "  overloaded: too slow\n")
+
+    def test_readers_and_writers(self):
+        for workers in program.WORLDS:
+            with self.subTest(workers=workers):
+                output = self.output("readers_and_writers", workers=workers)
+                match = re.fullmatch(r"4 writers made 400 transfers\n16 readers looked (\d+) times, "
+                                     r"up to (\d+) of them together\nsums that were wrong: 0\n",
+                                     output)
+                self.assertTrue(match, output)
+                self.assertGreaterEqual(int(match[1]), 16)
+                self.assertIn(int(match[2]), range(2, 17))
 
     def test_chat_hub(self):
         for workers in program.WORLDS:
