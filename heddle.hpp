@@ -21,6 +21,7 @@
 #include <heddle/sync/future.hpp>
 #include <heddle/sync/latch.hpp>
 #include <heddle/sync/mutex.hpp>
+#include <heddle/sync/parallel.hpp>
 #include <heddle/sync/received.hpp>
 #include <heddle/sync/select.hpp>
 #include <heddle/sync/semaphore.hpp>

@@ -16,6 +16,7 @@
 #include <heddle/sched/blocking_pool.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/idle.hpp>
+#include <heddle/sched/idle_bell.hpp>
 #include <heddle/sched/injector.hpp>
 #include <heddle/sched/options.hpp>
 #include <heddle/sched/stats.hpp>
@@ -86,6 +87,7 @@ class runtime_state {
   const unsigned base_workers;
   injector injected;
   idle_set idle;
+  idle_bell bell{*this};
   record_pool records;
   stack_depot stacks;
   blocking_pool blocking;

@@ -30,6 +30,7 @@ constexpr std::int64_t shortest_gap_ns = 250, longest_gap_ns = 2'000;  // betwee
 constexpr std::uint32_t worth_a_steal = 4;  // fibers in the ring of a worker that makes progress
 constexpr std::uint32_t inject_batch = 32;
 constexpr std::uint32_t most_held_back = 4096;
+constexpr std::uint32_t ring_every = 16;  // visits of the home stack, also by a busy worker
 
 }  // namespace
 
@@ -62,6 +63,7 @@ fiber_record* worker::find_work() noexcept {
     if (rt.stop_workers.load(std::memory_order_relaxed)) return nullptr;
     if (rt.halted.load(std::memory_order_relaxed)) stand_still();
     if (spare && superfluous()) retire();
+    if (++visits_home_ % ring_every == 0) rt.bell.ring();
     if (timers.earliest() != no_deadline) fire_timers(timers);
     if (fiber_record* r = take_waiting()) return r;
     in_fibers.store(false, std::memory_order_relaxed);
@@ -138,13 +140,16 @@ fiber_record* worker::search() noexcept {
     if (found == nullptr && real_now_ns() >= look_again_ns_) {
       fire_overdue_timers();
       found = steal();
+      if (found == nullptr && rt.bell.ring()) continue;  // who heard it is found next
     }
     if (found != nullptr) {
       if (woken) rt.held_back.store(0, std::memory_order_relaxed);
       in_fibers.store(true, std::memory_order_relaxed);
       // Whoever added work meanwhile left the waking to this searcher.
       const bool last = rt.idle.end_search();
-      if (last && (queue.size() > 0 || rt.injected.size() > 0)) rt.wake_one();
+      if (last && (queue.size() > 0 || rt.injected.size() > 0 || rt.bell.is_wanted())) {
+        rt.wake_one();
+      }
       return found;
     }
     if (real_now_ns() < give_up) {
@@ -232,7 +237,8 @@ void worker::fire_overdue_timers() noexcept {
 // The last look before sleep. A queue whose worker makes progress is left to it: every fiber that
 // is added later to that queue wakes somebody, and the watchdog sees a worker that gets stuck.
 bool worker::anything_to_do() noexcept {
-  if (rt.stop_workers.load(std::memory_order_relaxed) || rt.injected.size() > 0 || has_work()) {
+  if (rt.stop_workers.load(std::memory_order_relaxed) || rt.injected.size() > 0 || has_work() ||
+      rt.bell.is_wanted()) {
     return true;
   }
   if (timers.earliest() <= now_ns()) return true;

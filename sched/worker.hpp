@@ -178,7 +178,8 @@ class alignas(cache_line) worker {
   int budget_ = switch_budget;  // guarded by queue's lock
   int streak_ = 0;              // how often in a row the slot of the one woken last was taken
   bool pinned_last_ = false;    // the last fiber that the home stack took was a pinned one
-  std::uint32_t unwoken_ = 0;   // wakes held back since the last one (see wake_somebody)
+  std::uint32_t visits_home_ = 0;
+  std::uint32_t unwoken_ = 0;            // wakes held back since the last one (see wake_somebody)
   fiber_record* records_[record_cache];  // free ones
   std::size_t record_count_ = 0;
   stack* stacks_[stack_cache];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // child_group: starting and ending children, cancelling them, waiting for them.
+#include <heddle/sched/idle_bell.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/this_fiber.hpp>
@@ -28,13 +29,25 @@ class visit {
   atomic<std::uint32_t>& count_;
 };
 
+/// What opens when a wait for both is published.
+struct two_locks {
+  spin_lock& group;
+  idle_bell& bell;
+
+  static void open(void* self) noexcept {
+    auto& both = *static_cast<two_locks*>(self);
+    both.group.unlock();
+    both.bell.unlock_and_call();
+  }
+};
+
 }  // namespace
 
 child_group::~child_group() {
   if (is_over()) return;
   cancel(cancel_reason::requested);
   if (stands_still_at_exit()) return;
-  sleep_until_empty(false);
+  sleep(false, nullptr);
   await_leavers(inside_);
 }
 
@@ -131,18 +144,22 @@ std::stop_token child_group::get_stop_token() noexcept {
   }
 }
 
-void child_group::wait() {
+void child_group::wait(sharer* work) {
   const visit here(inside_);
   std::optional<cancelled> ended_by;
   try {
     cancellation_point();
-    sleep_until_empty(true);
+    for (;;) {
+      const bool shares = work != nullptr && work->can_share();
+      if (sleep(true, shares ? &spawning_runtime().bell : nullptr)) break;
+      work->share();
+    }
   } catch (const cancelled& c) {
     ended_by = c;
   }
   if (ended_by) {
     cancel(ended_by->reason());
-    sleep_until_empty(false);
+    sleep(false, nullptr);
     throw *ended_by;
   }
   std::exception_ptr first;
@@ -153,15 +170,27 @@ void child_group::wait() {
   if (first) std::rethrow_exception(std::move(first));
 }
 
-void child_group::sleep_until_empty(bool is_cancellation_point) {
+// Until there is no child. False: a worker with nothing to do has rung `bell` before.
+bool child_group::sleep(bool is_cancellation_point, idle_bell* bell) {
+  constexpr case_index rung = 1;
   waiting_.lock.lock();
   if (count_ == 0) {
     waiting_.lock.unlock();
-    return;
+    return true;
   }
   waiting wait(is_cancellation_point);
-  const case_index winner = waiting_.sleep(wait, unlocking(waiting_.lock), {}, [] {});
+  case_index winner;
+  if (bell == nullptr) {
+    winner = waiting_.sleep(wait, unlocking(waiting_.lock), {}, [] {});
+  } else {
+    waiter at_bell(wait.who(), wait.claim(), rung);
+    bell->enlist_and_lock(at_bell);
+    two_locks both{waiting_.lock, *bell};
+    winner = waiting_.sleep(wait, {&two_locks::open, &both}, {}, [] {});
+    if (winner != rung) bell->withdraw(at_bell);
+  }
   if (winner == case_cancelled) throw_cancelled();
+  return winner != rung;
 }
 
 // Nobody is to be waited for, or told.

@@ -11,7 +11,7 @@
 //                                                        waits, and touches the group no more
 //   Who cancels counts as a child meanwhile: who waits may destroy the group. A child that starts
 //   when the group was cancelled goes to told_ at once, and is cancelled before it runs.
-//   Lock order: the list's lock, then nothing.
+//   Lock order: the list's lock, then the idle bell's, then nothing.
 #pragma once
 
 #include <heddle/base/intrusive_list.hpp>
@@ -27,6 +27,19 @@
 namespace heddle::detail {
 
 class child_group;
+class idle_bell;
+
+/// One who waits for its children, and can start more of them for workers that have nothing to do.
+class sharer {
+ public:
+  /// Whether there is work that could be shared.
+  virtual bool can_share() noexcept = 0;
+  /// A worker may be idle: start children for it. The caller is the one who waits.
+  virtual void share() noexcept = 0;
+
+ protected:
+  ~sharer() = default;
+};
 
 /// A child's place in its group. Part of the child's callable, and destroyed after all that the
 /// user gave: then the child has ended.
@@ -70,8 +83,9 @@ class child_group {
 
   /// Blocks until there is no child; then rethrows the first exception of one, each time. A
   /// cancellation point: if the caller is cancelled, so are the children, for the same reason; it
-  /// throws when they have ended, on entry too. What children did happens before its return.
-  void wait();
+  /// throws when they have ended, on entry too. What children did happens before its return. While
+  /// it waits, `work` is asked to share (see idle_bell), if it can.
+  void wait(sharer* work = nullptr);
 
  private:
   friend class child;
@@ -79,7 +93,7 @@ class child_group {
   void start(fiber_record* r, child& place) noexcept;
   void end(child& c) noexcept;
   void count_out_and_unlock() noexcept;
-  void sleep_until_empty(bool is_cancellation_point);
+  bool sleep(bool is_cancellation_point, idle_bell* bell);
   bool is_over() noexcept;
   bool stands_still_at_exit() noexcept;
 

@@ -728,8 +728,42 @@ HEDDLE_TEST(TaskGroup, EndsAndFailuresAndCancelsMayMeet) {
   }
 }
 
-// A child ends at the moment when it is cancelled: its record must not be used again yet.
-HEDDLE_TEST(TaskGroup, AChildMayEndWhileItIsBeingCancelled) {
+// A child ends while its stop callbacks run: until they have, nobody else gets its record, who
+// would be cancelled in its place.
+HEDDLE_THREAD_TEST(TaskGroup, AChildMayEndWhileItIsBeingCancelled) {
+  task_group g;
+  std::atomic<bool> may_end{false}, has_ended{false};
+  std::stop_token of_child;
+  rt.run([&] {
+    heddle::latch there(1);
+    g.spawn([&, last = std::shared_ptr<void>(nullptr, [&](void*) { has_ended = true; })](
+                std::stop_token mine) {
+      of_child = std::move(mine);
+      there.count_down();
+      while (!may_end.load()) heddle::this_fiber::yield();
+    });
+    there.wait();
+  });
+  heddle::latch open(1);
+  std::vector<heddle::fiber> next;
+  std::stop_callback slow(of_child, [&] {
+    may_end = true;
+    EXPECT_TRUE(eventually([&] { return has_ended.load(); }));
+    const auto parks = rt.stats().parks;
+    rt.run([&] {
+      for (int i = 0; i < 10; ++i) {
+        next.emplace_back([&] { EXPECT_FALSE(cancelled_in([&] { open.wait(); })); });
+      }
+    });
+    EXPECT_TRUE(eventually([&] { return rt.stats().parks >= parks + 10; }));
+  });
+  EXPECT_TRUE(g.cancel());
+  g.wait();
+  open.count_down();
+  for (auto& each : next) each.join();
+}
+
+HEDDLE_TEST(TaskGroup, ChildrenMayEndWhileTheyAreBeingCancelled) {
   jitter late(5);
   std::atomic<int> wrongly{0};
   for (std::size_t i = 0; i < rounds(2'000); ++i) {
