@@ -10,9 +10,6 @@
 
 namespace heddle_test {
 
-namespace {
-
-/// Whether a thread of this process sleeps in a futex call: what a plain thread's wait comes to.
 bool sleeps_in_futex(pid_t tid) {
   char path[64];
   std::snprintf(path, sizeof path, "/proc/self/task/%d/syscall", static_cast<int>(tid));
@@ -23,8 +20,6 @@ bool sleeps_in_futex(pid_t tid) {
   std::fclose(file);
   return got && text[0] >= '0' && text[0] <= '9' && std::atol(text) == SYS_futex;
 }
-
-}  // namespace
 
 void crew::start_call(kind what, call body) {
   is_joined_ = false;

@@ -27,6 +27,8 @@
 #include <heddle/sync/shared_mutex.hpp>
 #include <heddle/sync/wait_group.hpp>
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <barrier>
 #include <condition_variable>
@@ -46,6 +48,9 @@
 #include <vector>
 
 namespace heddle_test {
+
+/// Whether a thread of this process sleeps in a futex call: what a plain thread's wait comes to.
+bool sleeps_in_futex(pid_t tid);
 
 enum class mode { fibers, threads, mixed };
 enum class kind { fiber, thread, other_fiber };
