@@ -304,10 +304,10 @@ TEST(Semaphore, DiesWithAMessageIfItIsMisused) {
   EXPECT_DEATH(counting_semaphore<2>(2).release(-1), "release.-1., which is below zero");
   EXPECT_DEATH(heddle::run({.workers = 1},
                            [] {
-                             auto s = std::make_unique<counting_semaphore<>>(0);
-                             heddle::go([&] { s->acquire(); });
+                             auto* s = new counting_semaphore<>(0);
+                             heddle::go([s] { s->acquire(); });
                              heddle::this_fiber::yield();
-                             s.reset();
+                             delete s;
                            }),
                "semaphore 0x[0-9a-f]+ is destroyed while it is waited on.* in fiber [0-9]+");
 }
