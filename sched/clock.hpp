@@ -53,15 +53,22 @@ std::int64_t deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
   return now + ceil<nanoseconds>(d).count();
 }
 
-/// `at` by heddle's clock, as deadline_after() counts.
-inline std::int64_t deadline_at(clock::time_point at) noexcept {
-  return std::chrono::nanoseconds(at.time_since_epoch()).count();
-}
-
 /// Whether a clock's time points are those of heddle's clock.
 template <class Clock>
 inline constexpr bool is_heddles =
     std::is_same_v<Clock, clock> || std::is_same_v<Clock, std::chrono::steady_clock>;
+
+/// `at` by heddle's clock, as deadline_after() counts. The clock is not read: what moves between
+/// two readings would be added to the deadline.
+template <class Clock, class Duration>
+requires is_heddles<Clock> std::int64_t deadline_at(
+    const std::chrono::time_point<Clock, Duration>& at)
+noexcept {
+  using namespace std::chrono;
+  const double wanted = duration_cast<duration<double, std::nano>>(at.time_since_epoch()).count();
+  if (!(wanted < 9.0e18)) return no_deadline;
+  return wanted <= 0 ? 0 : ceil<nanoseconds>(at.time_since_epoch()).count();
+}
 
 /// Longest sleep on behalf of a clock that is not steady, before it is asked again.
 inline constexpr std::chrono::milliseconds foreign_clock_slice{50};
@@ -84,9 +91,7 @@ std::chrono::nanoseconds left_until(const std::chrono::time_point<Clock, D1>& at
 template <class Clock, class Duration, class Attempt>
 bool attempt_until(const std::chrono::time_point<Clock, Duration>& at, Attempt&& attempt) {
   if constexpr (is_heddles<Clock>) {
-    const std::chrono::time_point<Clock, clock::duration> now(clock::now().time_since_epoch());
-    const auto left = left_until(at, now);
-    return attempt(left >= ten_years ? no_deadline : deadline_after(left));
+    return attempt(deadline_at(at));
   } else {
     // The clock is the user's: it may jump, or run at its own pace.
     for (;;) {

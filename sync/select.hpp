@@ -238,9 +238,7 @@ std::int64_t ask_when(const std::chrono::duration<Rep, Period>& d) noexcept {
 template <class Clock, class Duration>
 std::int64_t ask_when(const std::chrono::time_point<Clock, Duration>& at) {
   if constexpr (is_heddles<Clock>) {
-    const std::chrono::time_point<Clock, clock::duration> now(clock::now().time_since_epoch());
-    const auto left = left_until(at, now);
-    return left >= ten_years ? no_deadline : deadline_after(left);
+    return deadline_at(at);
   } else {
     const std::chrono::nanoseconds slice = foreign_clock_slice;
     return deadline_after(std::min(left_until(at, Clock::now()), slice));

@@ -3,7 +3,10 @@
 
 #include <heddle/sched/clock.hpp>
 
+#include <atomic>
 #include <limits>
+#include <thread>
+#include <vector>
 
 namespace {
 
@@ -81,6 +84,24 @@ TEST_F(Deadline, IsAttemptedOnceOnSteadyClocks) {
     EXPECT_LE(asked[0], now_ns());
   }
   EXPECT_EQ(attempts(heddle::clock::time_point::max()), std::vector{no_deadline});
+}
+
+TEST_F(Deadline, OfAPointInTimeIsThatPointAlsoWhileTimeMoves) {
+  const auto at = heddle::clock::now() + 1h;
+  std::atomic<bool> over{false};
+  std::thread mover([&] {
+    while (!over.load()) time.advance(1ns);
+  });
+  bool same = true;
+  for (std::size_t moved = 0; same && moved < rounds(10'000);) {
+    const auto before = now_ns();
+    same = attempts(at) == std::vector{heddle::detail::deadline_at(at)};
+    if (now_ns() != before) ++moved;
+  }
+  over.store(true);
+  mover.join();
+  EXPECT_TRUE(same) << "a timer that starts late must not end later";
+  EXPECT_EQ(heddle::detail::deadline_at(at), at.time_since_epoch().count());
 }
 
 TEST_F(Deadline, IsAttemptedOnceOnOthersWhenPast) {

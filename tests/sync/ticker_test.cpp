@@ -104,12 +104,13 @@ HEDDLE_TEST(Ticker, WhoIsSlowMissesTicks) {
   ticker t(10ms);
   auto ticks = t.channel();
   time.advance(10ms + grain);
-  EXPECT_TRUE(heddle_test::eventually([&] { return ticks.size() == 1; }));
-  const auto sent = [&] { return rt.stats().parks; };
+  // It sleeps again: its timer is armed.
+  const auto asleep = [&] { return rt.stats().timers_pending == 1; };
+  EXPECT_TRUE(heddle_test::eventually([&] { return ticks.size() == 1 && asleep(); }));
   for (int i = 0; i < 3; ++i) {
-    const auto before = sent();
+    const auto before = rt.stats().parks;
     time.advance(10ms);
-    EXPECT_TRUE(heddle_test::eventually([&] { return sent() > before; }));
+    EXPECT_TRUE(heddle_test::eventually([&] { return rt.stats().parks > before && asleep(); }));
   }
   EXPECT_LT(*ticks.receive() - start, 12ms) << "the first was kept";
   EXPECT_FALSE(ticks.try_receive()) << "the others were not";
