@@ -32,7 +32,7 @@ std::uint64_t sum_of_primes(std::uint64_t limit) {
   for (std::uint64_t block = 0; block < blocks; ++block) {
     const auto first = static_cast<std::uint32_t>(limit * block / blocks);
     const auto last = static_cast<std::uint32_t>(limit * (block + 1) / blocks);
-    heddle::go([sums, first, last]() mutable {
+    heddle::go([sums, first, last] {
       std::uint64_t sum = 0;
       for (std::uint32_t n = first; n < last; ++n)
         if (is_prime(n)) sum += n;

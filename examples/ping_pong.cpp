@@ -23,7 +23,7 @@ unsigned long play(unsigned long rounds) {
 
   // The other player: hits each ball back until no more come. Ranging over a channel receives from
   // it until it is closed and drained.
-  heddle::fiber player({.name = "pong"}, [ping, pong]() mutable {
+  heddle::fiber player({.name = "pong"}, [ping, pong] {
     for (const unsigned long hits : ping) pong.send(hits + 1);
   });
 

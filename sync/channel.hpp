@@ -30,8 +30,8 @@ class channel_use;
 }
 
 /// A channel of T, as in Go: first in, first out; unbuffered, or with a capacity; for any number of
-/// senders and receivers, fibers and plain threads alike. A handle: copies refer to one channel.
-/// Its operations are not const: a lambda that captures a channel by value must be `mutable`.
+/// senders and receivers, fibers and plain threads alike. A handle: copies refer to one channel,
+/// and to use a const one changes the channel, as with a pointer.
 ///
 /// T is nothrow-movable, or copyable; move-only is fine. A T whose move may throw travels in a heap
 /// block and is copied at each end: sending it may throw std::bad_alloc, and if the copy at the
@@ -80,21 +80,23 @@ class channel {
 
   /// Sends a value; blocks while the channel is full, or, if it is unbuffered, until it is
   /// received. False: closed, nothing was sent. \throws cancelled; what copying T throws
-  bool send(const T& value) { return send_copy(value, detail::no_deadline) == channel_status::ok; }
-  bool send(T&& value) { return send_item(value, detail::no_deadline) == channel_status::ok; }
+  bool send(const T& value) const {
+    return send_copy(value, detail::no_deadline) == channel_status::ok;
+  }
+  bool send(T&& value) const { return send_item(value, detail::no_deadline) == channel_status::ok; }
   /// Receives a value; blocks while there is none. nullopt: closed and drained. \throws cancelled
-  std::optional<T> receive() {
+  std::optional<T> receive() const {
     std::optional<T> into;
     (void)receive_into(into, detail::no_deadline);
     return into;
   }
 
   /// ok, full or closed. \throws what copying T throws
-  channel_status try_send(const T& value) {
+  channel_status try_send(const T& value) const {
     T copy(value);
     return try_send(std::move(copy));
   }
-  channel_status try_send(T&& value) {
+  channel_status try_send(T&& value) const {
     if (state_ == nullptr) return channel_status::full;
     if constexpr (state::boxed) {
       item box = std::make_unique<T>(value);
@@ -104,7 +106,7 @@ class channel {
     }
   }
   /// ok, empty or closed.
-  received<T> try_receive() {
+  received<T> try_receive() const {
     if (state_ == nullptr) return channel_status::empty;
     std::optional<item> into;
     const channel_status status = state_->attempt_receive(into);
@@ -116,16 +118,16 @@ class channel {
 
   /// As send, for at most `d`: ok, timeout or closed. What is not positive tries once.
   template <class Rep, class Period>
-  channel_status send_for(const T& value, std::chrono::duration<Rep, Period> d) {
+  channel_status send_for(const T& value, std::chrono::duration<Rep, Period> d) const {
     return send_copy(value, detail::deadline_after(d));
   }
   template <class Rep, class Period>
-  channel_status send_for(T&& value, std::chrono::duration<Rep, Period> d) {
+  channel_status send_for(T&& value, std::chrono::duration<Rep, Period> d) const {
     return send_item(value, detail::deadline_after(d));
   }
   /// As send_for, until a time point of any clock; one that is not steady is asked again.
   template <class Clock, class Duration>
-  channel_status send_until(const T& value, std::chrono::time_point<Clock, Duration> at) {
+  channel_status send_until(const T& value, std::chrono::time_point<Clock, Duration> at) const {
     channel_status status = channel_status::timeout;
     detail::turn mine = 0;
     detail::attempt_until(at, [&](std::int64_t deadline_ns) {
@@ -135,7 +137,7 @@ class channel {
     return status;
   }
   template <class Clock, class Duration>
-  channel_status send_until(T&& value, std::chrono::time_point<Clock, Duration> at) {
+  channel_status send_until(T&& value, std::chrono::time_point<Clock, Duration> at) const {
     channel_status status = channel_status::timeout;
     detail::turn mine = 0;
     detail::attempt_until(at, [&](std::int64_t deadline_ns) {
@@ -146,14 +148,14 @@ class channel {
   }
   /// As receive, for at most `d`: status() is ok, timeout or closed.
   template <class Rep, class Period>
-  received<T> receive_for(std::chrono::duration<Rep, Period> d) {
+  received<T> receive_for(std::chrono::duration<Rep, Period> d) const {
     std::optional<T> into;
     const channel_status status = receive_into(into, detail::deadline_after(d));
     return {std::move(into), status};
   }
   /// As receive_for, until a time point of any clock; one that is not steady is asked again.
   template <class Clock, class Duration>
-  received<T> receive_until(std::chrono::time_point<Clock, Duration> at) {
+  received<T> receive_until(std::chrono::time_point<Clock, Duration> at) const {
     std::optional<T> into;
     channel_status status = channel_status::timeout;
     detail::turn mine = 0;
@@ -166,7 +168,7 @@ class channel {
 
   /// No more values; wakes everybody. False: it was closed already (or is nil). No error, unlike
   /// Go.
-  bool close() noexcept { return state_ != nullptr && state_->close(); }
+  bool close() const noexcept { return state_ != nullptr && state_->close(); }
   /// Whether it is closed now; values may still be buffered. Orders nothing, as size().
   bool closed() const noexcept { return state_ != nullptr && state_->closed(); }
   /// How many values are buffered; 0 for nil and unbuffered ones.
@@ -174,8 +176,8 @@ class channel {
   std::size_t capacity() const noexcept { return state_ != nullptr ? state_->capacity() : 0; }
 
   /// Receives until the channel is closed and drained: `for (T& v : c)`. \throws cancelled
-  iterator begin() { return iterator(*this); }
-  sentinel end() noexcept { return {}; }
+  iterator begin() const { return iterator(*this); }
+  sentinel end() const noexcept { return {}; }
 
   /// Whether both refer to one channel.
   friend bool operator==(const channel&, const channel&) noexcept = default;
@@ -185,7 +187,8 @@ class channel {
 
   // A value that waits is moved from by whoever receives it; so what must survive a failure to send
   // is copied (once), and what may be moved is moved only then.
-  channel_status send_copy(const T& value, std::int64_t deadline_ns, detail::turn* mine = nullptr) {
+  channel_status send_copy(const T& value, std::int64_t deadline_ns,
+                           detail::turn* mine = nullptr) const {
     detail::cancellation_point();
     if constexpr (state::boxed) {
       item box = std::make_unique<T>(value);
@@ -195,7 +198,7 @@ class channel {
       return send_prepared(copy, deadline_ns, mine);
     }
   }
-  channel_status send_item(T& value, std::int64_t deadline_ns, detail::turn* mine = nullptr) {
+  channel_status send_item(T& value, std::int64_t deadline_ns, detail::turn* mine = nullptr) const {
     if constexpr (state::boxed) {
       // Its move may throw, so it is copied; "moved from" is a copy's right.
       return send_copy(value, deadline_ns, mine);
@@ -204,7 +207,7 @@ class channel {
       return send_prepared(value, deadline_ns, mine);
     }
   }
-  channel_status send_prepared(item& value, std::int64_t deadline_ns, detail::turn* mine) {
+  channel_status send_prepared(item& value, std::int64_t deadline_ns, detail::turn* mine) const {
     if (state_ == nullptr) {
       detail::channel_core::wait_at_nothing(deadline_ns);
       return channel_status::timeout;
@@ -224,13 +227,13 @@ class channel {
                                              : channel_status::timeout;
   }
 
-  channel_status attempt_send(item& value) {
+  channel_status attempt_send(item& value) const {
     const channel_status status = state_->attempt_send(value);
     if (status == channel_status::full) state_->unlock_in(detail::ends::both);
     return status;
   }
   channel_status receive_into(std::optional<T>& out, std::int64_t deadline_ns,
-                              detail::turn* mine = nullptr) {
+                              detail::turn* mine = nullptr) const {
     detail::cancellation_point();
     if (state_ == nullptr) {
       detail::channel_core::wait_at_nothing(deadline_ns);
@@ -272,8 +275,8 @@ class channel<T>::iterator {
 
  private:
   friend class channel;
-  explicit iterator(channel& from) : from_(&from), current_(from.receive()) {}
-  channel* from_;
+  explicit iterator(const channel& from) : from_(&from), current_(from.receive()) {}
+  const channel* from_;
   mutable std::optional<T> current_;
 };
 

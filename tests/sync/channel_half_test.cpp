@@ -137,7 +137,7 @@ HEDDLE_CREW_TEST(ChannelHalf, TheHalvesAreOfOneChannel) {
   EXPECT_NE(out, receiver<int>(channel<int>()));
   EXPECT_EQ(in.capacity(), 2u);
   EXPECT_EQ(out.capacity(), 2u);
-  all.start([in]() mutable {
+  all.start([in] {
     const int zero = 0;
     EXPECT_TRUE(in.send(zero));
     EXPECT_TRUE(in.send(1));

@@ -134,7 +134,7 @@ HEDDLE_CREW_TEST(Channel, CopiesReferToOneChannel) {
   channel<int> c(2);
   EXPECT_EQ(a, b);
   EXPECT_NE(a, c);
-  all.start_and_sleep([copy = a]() mutable { EXPECT_EQ(copy.receive(), 1); });
+  all.start_and_sleep([copy = a] { EXPECT_EQ(copy.receive(), 1); });
   EXPECT_TRUE(b.send(1));
   all.join();
   c = b;
@@ -285,7 +285,7 @@ HEDDLE_CREW_TEST(Channel, ChannelsTravelThroughChannels) {
 HEDDLE_CREW_TEST(Channel, ItLivesAsLongAsAnyHandle) {
   std::optional<channel<std::string>> made(std::in_place, 4u);
   channel<std::string> answers;
-  all.start([mine = *made, answers]() mutable {
+  all.start([mine = *made, answers] {
     for (std::string& s : mine) EXPECT_TRUE(answers.send(s + s));
     answers.close();
   });
