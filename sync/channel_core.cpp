@@ -13,14 +13,14 @@ channel_waiter* channel_core::claim_from(line& at) noexcept {
     w = at.list.pop_front();
     // Else somebody else ended its wait; it goes by itself.
   } while (w != nullptr && !w->try_claim());
-  if (at.list.empty()) at.any.store(false, std::memory_order_relaxed);
+  has_left(at);
   return w;
 }
 
 void channel_core::withdraw(line& at, channel_waiter& w, spin_lock& guard) noexcept {
   const std::lock_guard hold(guard);
   if (w.linked()) w.unlink();
-  if (at.list.empty()) at.any.store(false, std::memory_order_relaxed);
+  has_left(at);
 }
 
 // `guard`, which guards the list, and `other` are held; both are open afterwards. `other` may be

@@ -135,11 +135,10 @@ class channel_core {
   void withdraw_receiver(channel_waiter& w) noexcept { withdraw(in_.receivers, w, in_.lock); }
   /// Whether an attempt is worth taking the lock: hints, for those who will look again.
   bool may_send() const noexcept {
-    return closed() || in_.receivers.any.load(std::memory_order_relaxed) || size() < capacity_;
+    return in_.receivers.any.load(std::memory_order_relaxed) || (buffered() && size() < capacity_);
   }
   bool may_receive() const noexcept {
-    return closed() ||
-           (buffered() ? size() != 0 : out_.senders.any.load(std::memory_order_relaxed));
+    return out_.senders.any.load(std::memory_order_relaxed) || (buffered() && size() != 0);
   }
 
   bool close() noexcept;
@@ -167,16 +166,20 @@ class channel_core {
   struct line {
     intrusive_list<channel_waiter> list;  // in order of `came`
     turn turns = 0;                       // the last one given out
-    atomic<bool> any{false};              // whether there are some, for those without the lock
+    atomic<bool> any{false};              // for those without the lock: there are some, or it is
+                                          // closed, and whoever comes need not wait
   };
   static void enqueue(line& at, channel_waiter& w, turn* mine) noexcept {
     enqueue_in_turn(at.list, w, at.turns, mine);
     at.any.store(true, std::memory_order_relaxed);
   }
-  static channel_waiter* claim_from(line& at) noexcept;
-  static void withdraw(line& at, channel_waiter& w, spin_lock& guard) noexcept;
-  static wait_end wait(line& at, spin_lock& guard, spin_lock* other, void* value,
-                       std::int64_t deadline_ns, turn* mine);
+  void has_left(line& at) noexcept {
+    if (at.list.empty()) at.any.store(closed_locked(), std::memory_order_relaxed);
+  }
+  channel_waiter* claim_from(line& at) noexcept;
+  void withdraw(line& at, channel_waiter& w, spin_lock& guard) noexcept;
+  wait_end wait(line& at, spin_lock& guard, spin_lock* other, void* value, std::int64_t deadline_ns,
+                turn* mine);
 
   const std::size_t capacity_;
   atomic<bool> closed_{false};  // written with both locks held

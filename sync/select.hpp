@@ -74,10 +74,9 @@ class channel_use {
  public:
   template <class Handle>
   explicit channel_use(Handle&& from) noexcept {
-    if constexpr (std::is_lvalue_reference_v<Handle> &&
-                  !std::is_const_v<std::remove_reference_t<Handle>>) {
-      from_ = &static_cast<channel<T>&>(from);
-    } else if constexpr (std::is_const_v<std::remove_reference_t<Handle>>) {
+    if constexpr (std::is_lvalue_reference_v<Handle>) {
+      from_ = &static_cast<const channel<T>&>(from);
+    } else if constexpr (std::is_const_v<Handle>) {
       own_ = static_cast<const channel<T>&>(from);
     } else {
       own_ = static_cast<channel<T>&&>(from);
@@ -101,6 +100,10 @@ class receive_arm : public channel_arm {
   explicit receive_arm(channel_use<T>&& from) noexcept
       : channel_arm(false), from_(std::move(from)) {}
 
+ public:
+  void begin(std::size_t i) noexcept final { begin_at(i, from_.state()); }
+
+ protected:
   /// What was received; nullopt: closed and drained.
   std::optional<T> take_value() {
     std::optional<typename state::item> taken(std::move(into_));
@@ -111,10 +114,7 @@ class receive_arm : public channel_arm {
   }
 
  private:
-  void resolve() noexcept final {
-    core_ = from_.state();
-    place_ = std::addressof(into_);
-  }
+  void* place() noexcept final { return std::addressof(into_); }
   bool attempt() noexcept final {
     if (of_core().attempt_receive(into_, ends::own) != channel_status::empty) return true;
     core_->unlock_out(ends::own);
@@ -138,6 +138,7 @@ class send_arm : public channel_arm {
   using state = channel_state<T>;
 
  public:
+  void begin(std::size_t i) noexcept final { begin_at(i, spent_ ? nullptr : to_.state()); }
   /// The value, if it was not sent: the case was not taken, or the channel was closed.
   T& value() noexcept {
     HEDDLE_DCHECK(!sent_, "the value of send case %p was sent", static_cast<void*>(this));
@@ -169,10 +170,7 @@ class send_arm : public channel_arm {
       return T(std::forward<V>(value));
     }
   }
-  void resolve() noexcept final {
-    core_ = spent_ ? nullptr : to_.state();
-    place_ = std::addressof(value_);
-  }
+  void* place() noexcept final { return std::addressof(value_); }
   bool attempt() noexcept final {
     const channel_status status = of_core().attempt_send(value_, ends::own);
     closed_ = status == channel_status::closed;
@@ -364,8 +362,10 @@ template <detail::some_case... Cases>
 std::size_t select(Cases&&... cases) {
   static_assert((std::size_t{detail::is_otherwise<std::remove_cvref_t<Cases>>} + ... + 0) <= 1,
                 "a select has one `otherwise` at most");
-  std::array<select_case, sizeof...(Cases)> all{select_case(detail::borrowed{}, cases)...};
-  return select(std::span<select_case>(all));
+  static_assert(sizeof...(Cases) <= 65'000);
+  std::size_t i = 0;
+  std::array<select_case, sizeof...(Cases)> all{select_case(detail::borrowed{}, cases, i++)...};
+  return detail::select_begun(all);
 }
 
 }  // namespace heddle

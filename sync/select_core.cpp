@@ -22,9 +22,10 @@ class selection {
   std::size_t choose();
   void conclude(std::size_t taken);
 
+  static constexpr std::size_t most_cases = 65'000;  // below the indices that mean something else
+
  private:
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
-  static constexpr std::size_t most_cases = 65'000;  // below the indices that mean something else
 
   /// One of those that it is shown, each as likely as the others.
   class lot {
@@ -97,34 +98,21 @@ std::size_t selection::choose() {
 
 // The first phase; a walk over the cases, to know them.
 std::size_t selection::attempt_one() {
-  if (cases_.size() > most_cases) {
-    throw std::invalid_argument("heddle: a select has more than 65,000 cases");
-  }
   lot ready;
   for (std::size_t i = 0; i < cases_.size(); ++i) {
     arm* a = cases_[i].arm_;
     if (a == nullptr) continue;
-    switch (a->what) {
-      case arm::kind::channel: {
-        auto& c = static_cast<channel_arm&>(*a);
-        c.index_ = static_cast<case_index>(i);
-        c.mine_ = 0;
-        c.resolve();
-        if (c.seems_ready()) ready.show(i);
-        break;
-      }
-      case arm::kind::timeout:
-        has_timeouts_ = true;
-        break;
-      case arm::kind::stop:
-        has_stops_ = true;
-        if (is_stopped(*a)) ready.show(i);
-        break;
-      case arm::kind::otherwise:
-        if (otherwise_ != none) {
-          throw std::invalid_argument("heddle: a select has more than one `otherwise`");
-        }
-        otherwise_ = i;
+    if (a->what == arm::kind::channel) [[likely]] {
+      if (static_cast<channel_arm&>(*a).seems_ready()) ready.show(i);
+    } else if (a->what == arm::kind::timeout) {
+      has_timeouts_ = true;
+    } else if (a->what == arm::kind::stop) {
+      has_stops_ = true;
+      if (is_stopped(*a)) ready.show(i);
+    } else if (otherwise_ == none) {
+      otherwise_ = i;
+    } else {
+      throw std::invalid_argument("heddle: a select has more than one `otherwise`");
     }
   }
   if (otherwise_ == none) cancellation_point();
@@ -174,6 +162,7 @@ void selection::prepare_to_lock() noexcept {
     channel_arm* c = channel(i);
     if (c == nullptr || c->core_ == nullptr) continue;
     HEDDLE_DCHECK(c->index_ == i, "case %zu of a select is also its case %d", i, c->index_);
+    c->mine_ = 0;
     if (first != nullptr && std::less<>{}(c->core_, first->core_)) {
       c->next_ = std::exchange(first, c);
       continue;
@@ -236,7 +225,7 @@ void selection::ask_clocks(bool again) {
 std::size_t selection::sleep_locked() {
   waiting wait(true);
   for (channel_arm* c = first_locked_; c != nullptr; c = c->next_) {
-    c->waiter_.emplace(wait.who(), wait.claim(), c->place_, c->index_);
+    c->waiter_.emplace(wait.who(), wait.claim(), c->place(), c->index_);
     c->enqueue_locked();
   }
   stop_case* stops = nullptr;
@@ -253,8 +242,11 @@ std::size_t selection::sleep_locked() {
   const case_index winner = wait.sleep(publish, deadline_ns_, stops);
   for (channel_arm* c = first_locked_; c != nullptr; c = c->next_) {
     // The channel of the one that won may be gone.
-    if (c->index_ != winner) c->withdraw();
-    c->closed_ = c->waiter_->closed;
+    if (c->index_ == winner) {
+      c->closed_ = c->waiter_->closed;
+    } else {
+      c->withdraw();
+    }
     c->waiter_.reset();
   }
   if (winner == case_cancelled) throw_cancelled();
@@ -265,6 +257,14 @@ std::size_t selection::sleep_locked() {
 }  // namespace detail
 
 std::size_t select(std::span<select_case> cases) {
+  if (cases.size() > detail::selection::most_cases) {
+    throw std::invalid_argument("heddle: a select has more than 65,000 cases");
+  }
+  for (std::size_t i = 0; i < cases.size(); ++i) cases[i].begin(i);
+  return detail::select_begun(cases);
+}
+
+std::size_t detail::select_begun(std::span<select_case> cases) {
   detail::selection one(cases);
   const std::size_t taken = one.choose();
   one.conclude(taken);

@@ -50,6 +50,8 @@ class arm {
   arm(arm&&) = default;
   virtual ~arm() = default;
 
+  /// At the beginning of a select, of which it is the i-th case.
+  virtual void begin(std::size_t) noexcept {}
   /// After it was taken, with no lock held: calls the handler.
   virtual void run() = 0;
   /// It will outlive what it refers to.
@@ -65,17 +67,21 @@ class channel_arm : public arm {
   channel_arm(channel_arm&& other) noexcept : channel_arm(other.sends_) {}
 
  protected:
-  /// Sets core_ and place_, at the beginning of a select.
-  virtual void resolve() noexcept = 0;
+  /// What begin() does: `core` is what it refers to now.
+  void begin_at(std::size_t i, channel_core* core) noexcept {
+    index_ = static_cast<case_index>(i);
+    core_ = core;
+  }
   /// True: it was taken. Takes the channel's locks itself, and is through with the channel.
   virtual bool attempt() noexcept = 0;
   /// True: it was taken. With both ends of core_ locked; conclude() must follow when they are open.
   virtual bool attempt_locked() noexcept = 0;
   virtual void conclude() noexcept = 0;
+  /// As channel_waiter::value.
+  virtual void* place() noexcept = 0;
 
   // Of one select; not set before.
   channel_core* core_;       // the channel that it refers to now; null: it can never be ready
-  void* place_;              // as channel_waiter::value
   channel_waiter* partner_;  // claimed by attempt_locked(), for conclude()
   bool closed_;              // taken, since the channel was closed
 
@@ -153,16 +159,31 @@ class select_case {
   ~select_case() {
     if (owns_) delete arm_;
   }
-  // For select(): one that ends before `from` does.
-  select_case(detail::borrowed, detail::arm& from) noexcept : arm_(&from) {}
-  select_case(detail::borrowed, select_case& from) noexcept : arm_(from.arm_) {}
+  // For select(): the i-th case of one that begins, and ends before `from` does. Where its type is
+  // known no virtual function is called.
+  template <std::derived_from<detail::arm> C>
+  select_case(detail::borrowed, C& from, std::size_t i) noexcept : arm_(&from) {
+    from.begin(i);
+  }
+  select_case(detail::borrowed, select_case& from, std::size_t i) noexcept : arm_(from.arm_) {
+    begin(i);
+  }
 
  private:
   friend class detail::selection;
+  friend std::size_t select(std::span<select_case> cases);
+  void begin(std::size_t i) noexcept {
+    if (arm_ != nullptr) arm_->begin(i);
+  }
 
   detail::arm* arm_ = nullptr;
   bool owns_ = false;
 };
+
+namespace detail {
+/// A select whose cases have begun.
+std::size_t select_begun(std::span<select_case> cases);
+}  // namespace detail
 
 /// As select(cases...), over cases known only at run time; there may be none.
 /// \throws std::invalid_argument for more than one `otherwise`, or more than 65,000 cases
