@@ -15,15 +15,15 @@ namespace heddle {
 const char* cancelled::what() const noexcept {
   switch (reason_) {
     case cancel_reason::requested:
-      return "heddle: the fiber was cancelled";
+      return "heddle: cancelled";
     case cancel_reason::sibling_failed:
-      return "heddle: the fiber was cancelled: a sibling failed";
+      return "heddle: cancelled: a sibling failed";
     case cancel_reason::deadline:
-      return "heddle: the fiber was cancelled: its deadline passed";
+      return "heddle: cancelled: a deadline passed";
     case cancel_reason::shutdown:
-      return "heddle: the fiber was cancelled: its runtime is ending";
+      return "heddle: cancelled: the runtime is ending";
   }
-  return "heddle: the fiber was cancelled";
+  return "heddle: cancelled";
 }
 
 void this_fiber::check_cancel() { detail::cancellation_point(); }
