@@ -92,7 +92,7 @@ template <class Body>
 void run_body(fiber_record& self) noexcept {
   auto* body = static_cast<Body*>(self.callable());
   try {
-    (*body)(self);
+    static_cast<void>((*body)(self));
   } catch (const cancelled&) {
     // Its end, quietly.
   } catch (...) {

@@ -135,7 +135,7 @@ class barrier {
   }
   void complete() noexcept {
     const shield for_all;  // the others wait for it, whoever came last
-    completion_();
+    static_cast<void>(completion_());
     core_.begin_phase();
   }
 

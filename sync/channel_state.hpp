@@ -35,7 +35,7 @@ class channel_state : public channel_core {
   ~channel_state() {
     // Whoever released the last party may be about to open a lock, with which it is through.
     lock_out(ends::both);
-    while (has_value_locked()) take_from_ring();
+    while (has_value_locked()) static_cast<void>(take_from_ring());
   }
 
   /// ok, full or closed, of a send with the locks that lock_in() took. `partner` gets who is to be

@@ -80,7 +80,7 @@ void call_once(once_flag& flag, Callable&& f, Args&&... args) {
     return;
   if (!flag.begin()) return;
   once_flag::execution active(flag);
-  std::invoke(std::forward<Callable>(f), std::forward<Args>(args)...);
+  static_cast<void>(std::invoke(std::forward<Callable>(f), std::forward<Args>(args)...));
   active.has_returned();
 }
 

@@ -88,7 +88,7 @@ class packaged_task<R(Args...)> {
     explicit stored(F2&& f) : it(std::forward<F2>(f)) {}
     R call(Args&&... args) override {
       if constexpr (std::is_void_v<R>) {
-        std::invoke(it, std::forward<Args>(args)...);
+        static_cast<void>(std::invoke(it, std::forward<Args>(args)...));
       } else {
         return std::invoke(it, std::forward<Args>(args)...);
       }

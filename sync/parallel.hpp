@@ -141,12 +141,12 @@ void parallel_for(I first, I last, F&& f) {
     const auto low = static_cast<number>(first);
     const auto count = first < last ? static_cast<number>(static_cast<number>(last) - low) : 0;
     detail::run_parallel<I>(count, f, [low](std::uint64_t i, auto&& call) {
-      call(static_cast<I>(static_cast<number>(low + static_cast<number>(i))));
+      static_cast<void>(call(static_cast<I>(static_cast<number>(low + static_cast<number>(i)))));
     });
   } else {
     const auto count = first < last ? static_cast<std::uint64_t>(last - first) : 0;
     detail::run_parallel<I>(count, f, [first](std::uint64_t i, auto&& call) {
-      call(first + static_cast<std::iter_difference_t<I>>(i));
+      static_cast<void>(call(first + static_cast<std::iter_difference_t<I>>(i)));
     });
   }
 }
@@ -163,7 +163,8 @@ void parallel_for_each(R&& range, F&& f) {
   detail::refuse_null(f);
   detail::numbered<std::remove_reference_t<R>> elements(range);
   detail::run_parallel<std::ranges::range_reference_t<R>>(
-      elements.size(), f, [&](std::uint64_t i, auto&& call) { call(elements[i]); });
+      elements.size(), f,
+      [&](std::uint64_t i, auto&& call) { static_cast<void>(call(elements[i])); });
 }
 
 /// As parallel_for_each, and returns what `f(element)` returned, decayed: a std::vector in the

@@ -57,7 +57,7 @@ class grouped_call {
       : call_(std::in_place, std::forward<Parts>(parts)...) {
     done_.group = &group;  // not before the call stands: what throws has not been started
   }
-  void operator()(fiber_record& self) { call_(self); }
+  void operator()(fiber_record& self) { static_cast<void>(call_(self)); }
 
  private:
   struct reporter {
