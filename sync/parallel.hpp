@@ -139,7 +139,8 @@ void parallel_for(I first, I last, F&& f) {
     using number = std::make_unsigned_t<I>;
     static_assert(sizeof(I) <= sizeof(std::uint64_t), "parallel_for counts up to 64 bits");
     const auto low = static_cast<number>(first);
-    const auto count = first < last ? static_cast<number>(static_cast<number>(last) - low) : 0;
+    const std::uint64_t count =
+        first < last ? static_cast<number>(static_cast<number>(last) - low) : number{0};
     detail::run_parallel<I>(count, f, [low](std::uint64_t i, auto&& call) {
       static_cast<void>(call(static_cast<I>(static_cast<number>(low + static_cast<number>(i)))));
     });
