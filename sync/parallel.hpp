@@ -10,6 +10,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <iterator>
 #include <optional>
@@ -65,7 +66,9 @@ class numbered {
   using element =
       std::conditional_t<std::is_reference_v<reference>, std::ranges::range_value_t<R>, reference>;
   using kept = std::conditional_t<is_forward, std::ranges::iterator_t<R>, element>;
-  using source = std::conditional_t<is_random, std::ranges::iterator_t<R>, std::vector<kept>>;
+  // Not std::vector<bool>, which has no bool to refer to.
+  using list = std::conditional_t<std::is_same_v<kept, bool>, std::deque<kept>, std::vector<kept>>;
+  using source = std::conditional_t<is_random, std::ranges::iterator_t<R>, list>;
 
  public:
   explicit numbered(R& range) : source_(read(range)), size_(size_of(range)) {}

@@ -520,6 +520,9 @@ HEDDLE_TEST(ParallelForEach, TakesViews) {
   std::istringstream in("1 2 3");
   parallel_for_each(std::ranges::istream_view<int>(in), add);
   EXPECT_EQ(sum.load(), 30);
+  std::istringstream bits("1 0 1");
+  EXPECT_EQ(parallel_map(std::ranges::istream_view<bool>(bits), [](bool& b) { return !b; }),
+            (std::vector<bool>{false, true, false}));
   const auto throws = v | std::views::transform([](int) -> int { throw 3; });
   EXPECT_THROW(parallel_for_each(throws, add), int);
   EXPECT_EQ(sum.load(), 30);
