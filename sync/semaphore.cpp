@@ -48,6 +48,8 @@ void semaphore_core::release(std::ptrdiff_t n, [[maybe_unused]] std::ptrdiff_t m
     const std::lock_guard hold(waiting_.lock);
     now = state_.load(std::memory_order_relaxed);
     if ((now & waiters) == 0) continue;  // another release has served them
+    HEDDLE_DCHECK(n <= most, "semaphore %p: release(%td) with none free; it can hold %td",
+                  static_cast<void*>(this), n, most);
     while (left > 0) {
       waiter* first = waiting_.claim_first_locked();
       if (first == nullptr) break;

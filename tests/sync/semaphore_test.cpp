@@ -304,6 +304,14 @@ TEST(Semaphore, DiesWithAMessageIfItIsMisused) {
   EXPECT_DEATH(counting_semaphore<2>(2).release(-1), "release.-1., which is below zero");
   EXPECT_DEATH(heddle::run({.workers = 1},
                            [] {
+                             counting_semaphore<2> s(0);
+                             heddle::fiber waits([&] { s.acquire(); });
+                             heddle::this_fiber::yield();
+                             s.release(3);
+                           }),
+               "release.3. with none free; it can hold 2");
+  EXPECT_DEATH(heddle::run({.workers = 1},
+                           [] {
                              auto* s = new counting_semaphore<>(0);
                              heddle::go([s] { s->acquire(); });
                              heddle::this_fiber::yield();
