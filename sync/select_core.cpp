@@ -108,6 +108,7 @@ std::size_t selection::attempt_one() {
       has_timeouts_ = true;
     } else if (a->what == arm::kind::stop) {
       has_stops_ = true;
+      static_cast<stop_arm&>(*a).index_ = static_cast<case_index>(i);
       if (is_stopped(*a)) ready.show(i);
     } else if (otherwise_ == none) {
       otherwise_ = i;
@@ -234,6 +235,7 @@ std::size_t selection::sleep_locked() {
     if (a == nullptr || a->what != arm::kind::stop) continue;
     auto& s = static_cast<stop_arm&>(*a);
     if (!s.token_.stop_possible()) continue;
+    HEDDLE_DCHECK(s.index_ == i, "case %zu of a select is also its case %d", i, s.index_);
     s.case_.emplace(s.token_, static_cast<case_index>(i));
     s.case_->next = std::exchange(stops, &*s.case_);
   }

@@ -126,6 +126,7 @@ class stop_arm : public arm {
  private:
   friend class selection;
   std::stop_token token_;
+  case_index index_;               // among the cases
   std::optional<stop_case> case_;  // while this select sleeps
 };
 

@@ -417,6 +417,9 @@ TEST(Select, DiesWithAMessageIfItIsMisused) {
   channel<int> c(1);
   auto twice = on_receive(c);
   EXPECT_DEATH(select(twice, twice), "case 0 of a select is also its case 1");
+  std::stop_source never;
+  auto stop_twice = on_stop(never.get_token());
+  EXPECT_DEATH(select(stop_twice, stop_twice), "case 0 of a select is also its case 1");
   auto sends = on_send(c, 1);
   select(sends);
   EXPECT_DEATH(static_cast<void>(sends.value()), "the value of send case 0x[0-9a-f]+ was sent");
