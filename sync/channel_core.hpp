@@ -19,8 +19,10 @@
 //   Any fiber or thread may call. Lock order: out_.lock, then in_.lock, then nothing.
 #pragma once
 
+#include <heddle/base/assert.hpp>
 #include <heddle/base/intrusive_list.hpp>
 #include <heddle/base/spin_lock.hpp>
+#include <heddle/sched/process.hpp>
 #include <heddle/sync/wait_list.hpp>
 
 #include <algorithm>
@@ -156,6 +158,14 @@ class channel_core {
     // (ch.1) acq_rel: what each holder did goes before the end of the channel; pairs with itself,
     // (ch.1).
     return references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+  }
+
+  /// For the destructor, both ends locked: with assertions, aborts if somebody waits.
+  void expect_unused_locked() noexcept {
+    // Whoever stands still when the process exits may wait for it.
+    HEDDLE_DCHECK((in_.receivers.list.empty() && out_.senders.list.empty()) || process_exits(),
+                  "channel %p is destroyed while it is waited on: its last handle is gone",
+                  static_cast<void*>(this));
   }
 
   /// Waits for ever, or until cancelled or `deadline_ns`: what a nil channel does.

@@ -35,6 +35,7 @@ class channel_state : public channel_core {
   ~channel_state() {
     // Whoever released the last party may be about to open a lock, with which it is through.
     lock_out(ends::both);
+    expect_unused_locked();
     while (has_value_locked()) static_cast<void>(take_from_ring());
   }
 

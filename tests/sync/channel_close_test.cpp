@@ -12,6 +12,7 @@
 using heddle::channel;
 using heddle::channel_status;
 using heddle_test::eventually;
+using heddle_test::sleeping_fiber;
 using namespace std::chrono_literals;
 
 HEDDLE_TEST(ChannelClose, OnlyTheFirstCloseIsTrue) {
@@ -255,3 +256,29 @@ HEDDLE_CREW_TEST(ChannelClose, RacingWithSendersAndReceiversLosesNothing) {
     }
   }
 }
+
+#if defined(HEDDLE_ASSERTIONS)
+TEST(ChannelClose, DiesWithAMessageIfTheLastHandleEndsWhileItIsWaitedOn) {
+  for (const std::size_t capacity : {0u, 1u}) {
+    EXPECT_DEATH(
+        {
+          heddle::runtime rt({.workers = 1});
+          auto c = std::make_unique<channel<int>>(capacity);
+          auto waits = sleeping_fiber(rt, [&] { (void)c->receive(); });
+          c.reset();
+        },
+        "heddle: channel 0x[0-9a-f]+ is destroyed while it is waited on");
+    EXPECT_DEATH(
+        {
+          heddle::runtime rt({.workers = 1});
+          auto c = std::make_unique<channel<int>>(capacity);
+          auto waits = sleeping_fiber(rt, [&] {
+            while (c->send(1)) {
+            }
+          });
+          c.reset();
+        },
+        "heddle: channel 0x[0-9a-f]+ is destroyed while it is waited on");
+  }
+}
+#endif
