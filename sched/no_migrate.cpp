@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // no_migrate: counting the pins of a fiber.
+#include <heddle/base/assert.hpp>
 #include <heddle/sched/no_migrate.hpp>
 #include <heddle/sched/worker.hpp>
 
@@ -13,7 +14,12 @@ no_migrate::no_migrate() noexcept {
 }
 
 no_migrate::~no_migrate() {
-  if (detail::worker* w = detail::current_worker()) --w->current()->pins;
+  detail::worker* w = detail::current_worker();
+  if (w == nullptr) return;
+  detail::fiber_record* self = w->current();
+  HEDDLE_DCHECK(self->pins > 0, "a no_migrate %p ends in another fiber than it was made in",
+                static_cast<void*>(this));
+  --self->pins;
 }
 
 }  // namespace heddle

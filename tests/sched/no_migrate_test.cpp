@@ -5,6 +5,7 @@
 #include <heddle/heddle.hpp>
 
 #include <mutex>
+#include <optional>
 
 namespace {
 
@@ -156,5 +157,16 @@ TEST(NoMigrate, DoesNothingOnAPlainThread) {
   const no_migrate stay;
   const no_migrate twice;
 }
+
+#if defined(HEDDLE_ASSERTIONS)
+TEST(NoMigrate, DiesWithAMessageIfItEndsInAnotherFiber) {
+  EXPECT_DEATH(heddle::run({.workers = 1},
+                           [] {
+                             std::optional<no_migrate> stay(std::in_place);
+                             fiber([&] { stay.reset(); }).join();
+                           }),
+               "a no_migrate 0x[0-9a-f]+ ends in another fiber than it was made in");
+}
+#endif
 
 }  // namespace
