@@ -16,6 +16,7 @@
 
 #include <heddle/base/intrusive_list.hpp>
 #include <heddle/sched/cancel.hpp>
+#include <heddle/sched/ending.hpp>
 #include <heddle/sched/spawn.hpp>
 #include <heddle/sync/wait_list.hpp>
 
@@ -42,7 +43,8 @@ class sharer {
 };
 
 /// A child's place in its group. Part of the child's callable, and destroyed after all that the
-/// user gave: then the child has ended.
+/// user gave; it destroys the fiber's locals, and does what was put off to its end: then the child
+/// has ended.
 class child : public list_hook {
  public:
   child() noexcept = default;
@@ -134,7 +136,9 @@ void child_group::spawn(Parts&&... parts) {
 }
 
 inline child::~child() {
-  if (group_ != nullptr) group_->end(*this);
+  if (group_ == nullptr) return;
+  settle(*record_);  // its locals may refer to what ends when the group has been waited for
+  group_->end(*this);
 }
 
 }  // namespace heddle::detail

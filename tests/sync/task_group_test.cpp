@@ -2,10 +2,13 @@
 // task_group: spawning, limits, waiting, what counts as a failure, the group's token.
 #include "sync/crew.hpp"
 
+#include <heddle/sched/fiber_local.hpp>
 #include <heddle/sync/channel.hpp>
+#include <heddle/sync/future.hpp>
 #include <heddle/sync/task_group.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <functional>
@@ -174,6 +177,32 @@ HEDDLE_TEST(TaskGroup, WhatAChildOwnedIsDestroyedBeforeWaitReturns) {
     EXPECT_EQ(message_of(g), "x");
     ASSERT_EQ(keep.use_count(), 1);
   }
+}
+
+HEDDLE_TEST(TaskGroup, WhatAChildsFiberOwnedIsGoneBeforeWaitReturns) {
+  struct slow_to_end {
+    bool* ended = nullptr;
+    ~slow_to_end() {
+      heddle::this_fiber::yield();
+      *ended = true;
+    }
+  };
+  heddle::fiber_local<slow_to_end> local;
+  heddle::promise<int> put_off;
+  auto result = put_off.get_future();
+  bool ended = false;
+  task_group g;
+  g.spawn([&] {
+    put_off.set_value_at_thread_exit(1);
+    local->ended = &ended;
+  });
+  g.wait();
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(result.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+
+  ended = false;
+  heddle::gather([&] { local->ended = &ended; });
+  EXPECT_TRUE(ended);
 }
 
 HEDDLE_TEST(TaskGroup, ResultsAreDropped) {
