@@ -88,15 +88,17 @@ void child_group::count_out_and_unlock() noexcept {
   released.wake_all();
 }
 
-void child_group::fail(std::exception_ptr why) noexcept {
+void child_group::fail(std::exception_ptr why, const fiber_record& who) noexcept {
   {
     const std::lock_guard hold(waiting_.lock);
     if (!first_) first_ = std::move(why);
   }
-  cancel(cancel_reason::sibling_failed);
+  cancel(cancel_reason::sibling_failed, &who);
 }
 
-bool child_group::cancel(cancel_reason why) noexcept {
+// Who is done, and cancels the others, is not cancelled itself: what it owns is still to be
+// destroyed, by destructors that may wait but must not throw.
+bool child_group::cancel(cancel_reason why, const fiber_record* but) noexcept {
   std::stop_source stop{std::nostopstate};
   {
     const std::lock_guard hold(waiting_.lock);
@@ -114,7 +116,7 @@ bool child_group::cancel(cancel_reason why) noexcept {
     if (c == nullptr) break;
     told_.push_back(*c);
     waiting_.lock.unlock();
-    cancel_fiber(*c->record_, why);
+    if (c->record_ != but) cancel_fiber(*c->record_, why);
   }
   count_out_and_unlock();
   return true;

@@ -73,12 +73,12 @@ class child_group {
   template <class Work, class... Parts>
   void spawn(Parts&&... parts);
 
-  /// A child failed: its exception is what wait() throws, if it is the first; the others are
-  /// cancelled.
-  void fail(std::exception_ptr why) noexcept;
-  /// Cancels every child, and whoever starts later, and stops the group's token. False: that was
-  /// done before.
-  bool cancel(cancel_reason why) noexcept;
+  /// The child `who` failed: its exception is what wait() throws, if it is the first; the others
+  /// are cancelled.
+  void fail(std::exception_ptr why, const fiber_record& who) noexcept;
+  /// Cancels every child but `but`, and whoever starts later, and stops the group's token. False:
+  /// that was done before.
+  bool cancel(cancel_reason why, const fiber_record* but = nullptr) noexcept;
   bool is_cancelled() noexcept;
   /// The group's own; made on first use. Without memory for it one without a state.
   std::stop_token get_stop_token() noexcept;

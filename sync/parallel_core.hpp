@@ -132,7 +132,7 @@ class parallel_loop final : public parallel_core {
         auto body = loop_.make_(self);
         while (loop_.refill(mine)) go_along(mine, steps, self, body);
       } catch (...) {
-        group.fail(std::current_exception());
+        group.fail(std::current_exception(), self);
       }
     }
 

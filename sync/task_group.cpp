@@ -25,10 +25,10 @@ void task_group::note_exception(detail::child_group& group, detail::fiber_record
     throw;
   } catch (const cancelled&) {
     if (self.cancel.load(std::memory_order_relaxed) == 0 && !group.is_cancelled()) {
-      group.fail(std::current_exception());
+      group.fail(std::current_exception(), self);
     }
   } catch (...) {
-    group.fail(std::current_exception());
+    group.fail(std::current_exception(), self);
   }
 }
 

@@ -134,7 +134,7 @@ class gathered_call {
       : out_(out), call_(std::in_place, std::forward<F>(f)) {}
   void operator()(child_group& group, fiber_record& self) noexcept {
     out_.set_from([&]() -> Result { return static_cast<Result>(call_(self)); });
-    if (out_.error()) group.fail(out_.error());
+    if (out_.error()) group.fail(out_.error(), self);
   }
 
  private:
@@ -151,7 +151,7 @@ class racing_call {
       : out_(out), winner_(winner), call_(std::in_place, std::forward<F>(f)) {}
   void operator()(child_group& group, fiber_record& self) noexcept {
     out_.set_from([&]() -> Result { return call_(self); });
-    if (group.cancel(cancel_reason::requested)) winner_ = &out_;
+    if (group.cancel(cancel_reason::requested, &self)) winner_ = &out_;
   }
 
  private:

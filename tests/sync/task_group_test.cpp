@@ -19,6 +19,7 @@
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 using heddle::cancel_reason;
@@ -203,6 +204,34 @@ HEDDLE_TEST(TaskGroup, WhatAChildsFiberOwnedIsGoneBeforeWaitReturns) {
   ended = false;
   heddle::gather([&] { local->ended = &ended; });
   EXPECT_TRUE(ended);
+}
+
+HEDDLE_TEST(TaskGroup, WhoCancelsTheOthersIsNotCancelled) {
+  class last_words {
+   public:
+    explicit last_words(int& said) noexcept : said_(&said) {}
+    last_words(last_words&& other) noexcept : said_(std::exchange(other.said_, nullptr)) {}
+    ~last_words() {
+      if (said_ == nullptr) return;
+      heddle::this_fiber::check_cancel();  // where it throws the program ends
+      ++*said_;
+    }
+
+   private:
+    int* said_;
+  };
+  int said = 0;
+  std::atomic<int> cancelled{0};
+  const auto other = [&] { sleep_for_ever(cancelled, cancel_reason::sibling_failed); };
+  const auto loser = [&] { sleep_for_ever(cancelled, cancel_reason::requested); };
+  task_group g;
+  g.spawn(other);
+  g.spawn([w = last_words(said)] { throw 1; });
+  EXPECT_THROW(g.wait(), int);
+  EXPECT_THROW(heddle::gather(other, [w = last_words(said)] { throw 1; }), int);
+  heddle::race(loser, [w = last_words(said)] {});
+  EXPECT_EQ(said, 3);
+  EXPECT_EQ(cancelled.load(), 3);
 }
 
 HEDDLE_TEST(TaskGroup, ResultsAreDropped) {
