@@ -4,6 +4,7 @@
 //   The callable lies in the shared state, so that one that finds no fiber can be put off still.
 #pragma once
 
+#include <heddle/sched/ending.hpp>
 #include <heddle/sched/spawn.hpp>
 #include <heddle/sched/this_fiber.hpp>
 #include <heddle/sync/future.hpp>
@@ -33,15 +34,17 @@ class async_state final : public future_state<R> {
   explicit async_state(Parts&&... parts)
       : call_(std::in_place, std::in_place, std::forward<Parts>(parts)...) {}
 
-  /// By one caller, once.
-  void run() noexcept {
+  /// By one caller, once; in `own`, if it is a fiber of its own, whose locals end before it is
+  /// ready.
+  void run(fiber_record* own) noexcept {
     this->out.set_from([&]() -> R { return call_->call(&this_fiber::get_stop_token); });
     call_.reset();
+    if (own != nullptr) settle(*own);
     this->publish(when::now);
   }
 
  private:
-  void run_deferred() noexcept override { run(); }
+  void run_deferred() noexcept override { run(nullptr); }
 
   std::optional<Call> call_;
 };
@@ -51,7 +54,7 @@ template <class State>
 class async_body {
  public:
   explicit async_body(state_ref<State> state) noexcept : state_(std::move(state)) {}
-  void operator()(fiber_record&) const { state_->run(); }
+  void operator()(fiber_record& self) const { state_->run(&self); }
 
  private:
   state_ref<State> state_;
@@ -76,8 +79,9 @@ bool start_async(const state_ref<State>& state, bool may_defer) {
 /// current fiber's runtime, from a plain thread in the default one. With std::launch::deferred
 /// alone the first wait() or get() runs it, as a part of who calls that (whose token it gets); so
 /// also with both where the resources for a fiber run out. The outcome is what the call returns or
-/// throws, heddle::cancelled too. The callable and its arguments, decayed copies, are destroyed
-/// before it is ready. Unlike std's, the future does not wait in its destructor.
+/// throws, heddle::cancelled too. The callable and its arguments, decayed copies, and what else
+/// that fiber owned are destroyed before it is ready. Unlike std's, the future does not wait in its
+/// destructor.
 /// \throws std::invalid_argument for a null callable; std::system_error: as fiber's constructor, or
 ///   (invalid_argument) for a policy of neither; std::bad_alloc; what copying `f` and `args` throws
 template <class F, class... A>

@@ -2,6 +2,7 @@
 // async: calls in fibers of their own, and calls put off. What std promises is asked of std too.
 #include "sync/crew.hpp"
 
+#include <heddle/sched/fiber_local.hpp>
 #include <heddle/sched/runtime.hpp>
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/future.hpp>
@@ -189,6 +190,25 @@ HEDDLE_CREW_TEST(Async, OneThatBeganIsDeferredNoMore) {
   may_end = true;
   EXPECT_EQ(s.wait_for(1h), future_status::ready);
   all.join();
+}
+
+HEDDLE_TEST(Async, TheLocalsOfItsFiberAreGoneBeforeItIsReady) {
+  struct slow_to_end {
+    bool* ended = nullptr;
+    ~slow_to_end() {
+      heddle::this_fiber::yield();
+      if (ended != nullptr) *ended = true;
+    }
+  };
+  heddle::fiber_local<slow_to_end> local;
+  bool ended = false;
+  heddle::async(launch::async, [&] { local->ended = &ended; }).get();
+  EXPECT_TRUE(ended);
+  // Put off, it is part of who asks for it.
+  ended = false;
+  heddle::async(launch::deferred, [&] { local->ended = &ended; }).get();
+  EXPECT_FALSE(ended);
+  local->ended = nullptr;
 }
 
 HEDDLE_CREW_TEST(Async, TheCallableIsGoneBeforeItIsReady) {
