@@ -71,9 +71,13 @@ void ticker::start(std::int64_t period_ns) {
       period_ns]() mutable { tick(ticks, stopped, first_ns, period_ns); });
 }
 
+// Whoever sees the channel closed may destroy the ticker: the fiber that ticks closes it too, and
+// may do so before request_stop() returns.
 void ticker::stop() noexcept {
-  stop_.request_stop();
-  ticks_.close();
+  std::stop_source stopping = stop_;
+  times ticks = ticks_;
+  stopping.request_stop();
+  ticks.close();
 }
 
 }  // namespace heddle

@@ -59,7 +59,8 @@ class ticker {
   /// Where the ticks come from; it may outlive the ticker.
   receiver<clock::time_point> channel() const noexcept { return ticks_; }
   /// Ends the ticks, and closes the channel: a tick that nobody has received yet still can be. Any
-  /// fiber or thread may call, any number of times.
+  /// fiber or thread may call, any number of times. Whoever sees the channel closed may destroy the
+  /// ticker at once.
   void stop() noexcept;
 
  private:

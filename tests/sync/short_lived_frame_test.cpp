@@ -189,6 +189,21 @@ HEDDLE_CREW_TEST(ShortLivedFrame, OfATimeThatComesLater) {
   });
 }
 
+// Whoever sees the channel closed destroys the ticker, while another is still in stop().
+HEDDLE_CREW_TEST(ShortLivedFrame, ATickerByWhoSeesItStopped) {
+  unsigned made = 0;
+  bury_when_released<heddle::ticker>(
+      all, rounds(800),
+      [&](auto& yard) {
+        return ++made % 2 == 0 ? yard.make(std::chrono::hours(1)) : yard.make(microseconds(20));
+      },
+      [](auto& t) {
+        while (t.channel().receive()) {
+        }
+      },
+      [](auto& t) { t.stop(); });
+}
+
 // Its owner destroys it, while others receive its ticks.
 HEDDLE_CREW_TEST(ShortLivedFrame, ATickerWhileOthersReceive) {
   const std::size_t times = rounds(800);
