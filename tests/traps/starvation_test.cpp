@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // starvation: trap 29: whatever some fibers do for ever, each that is runnable gets its turn within
 //   a second: from the ring, from outside, from a timer, pinned, or behind a full ring.
-#include "world.hpp"
+#include "traps/everybodys_turn.hpp"
 
 #include <heddle/sched/no_migrate.hpp>
 #include <heddle/sync/channel.hpp>
@@ -17,63 +17,6 @@
 namespace {
 
 using namespace heddle_test;
-using std::chrono::steady_clock;
-
-const auto bound = 1s * slowness();
-
-/// Fails unless `f()` returns within a second.
-template <class F>
-void in_time(const char* what, F f) {
-  const auto begin = steady_clock::now();
-  f();
-  EXPECT_LT(steady_clock::now() - begin, bound) << what;
-}
-
-/// While `busy(over)` runs, all others must get their turn. With one worker: no other can help.
-/// With a watchdog that takes its time: it must not be needed.
-template <class Busy>
-void expect_all_get_a_turn(Busy busy) {
-  heddle::runtime rt({.workers = 1, .long_run = 1h});
-  std::atomic<bool> over{false};
-  std::thread keeper([&] { rt.run([&] { busy(over); }); });
-  for (int i = 0; i < 3; ++i) {
-    in_time("injected", [&] { rt.run([] {}); });
-    rt.run([] {
-      in_time("in the ring", [] { heddle::fiber([] {}).join(); });
-      in_time("yielding", [] { heddle::this_fiber::yield(); });
-      in_time("sleeping", [] { heddle::this_fiber::sleep_for(1ms); });
-      in_time("pinned", [] {
-        const heddle::no_migrate here;
-        heddle::this_fiber::yield();
-        heddle::this_fiber::sleep_for(1ms);
-      });
-      in_time("behind a full ring", [] {
-        heddle::wait_group all;
-        const int more_than_fit = sanitized ? 300 : 1'000;
-        for (int k = 0; k < more_than_fit; ++k) all.go([] { heddle::this_fiber::yield(); });
-        all.wait();
-      });
-    });
-  }
-  over.store(true, std::memory_order_relaxed);
-  keeper.join();
-}
-
-bool open(const std::atomic<bool>& over) { return !over.load(std::memory_order_relaxed); }
-
-TEST(Starvation, NotByATokenThatTwoFibersHandBackAndForth) {
-  expect_all_get_a_turn([](std::atomic<bool>& over) {
-    heddle::channel<int> there, back;
-    heddle::fiber other([there, back]() mutable {
-      for (int token : there) back.send(token + 1);
-    });
-    for (int token = 0; open(over); ++token) {
-      there.send(token);
-      token = *back.receive();
-    }
-    there.close();
-  });
-}
 
 TEST(Starvation, NotByABufferedStream) {
   expect_all_get_a_turn([](std::atomic<bool>& over) {
@@ -118,42 +61,6 @@ TEST(Starvation, NotByAChainThatStartsItself) {
 TEST(Starvation, NotByAChainThatJoins) {
   expect_all_get_a_turn([](std::atomic<bool>& over) {
     while (open(over)) heddle::fiber([] {}).join();
-  });
-}
-
-TEST(Starvation, NotByAMutexThatTwoFibersFightFor) {
-  expect_all_get_a_turn([](std::atomic<bool>& over) {
-    heddle::mutex m;
-    heddle::wait_group all;
-    for (int i = 0; i < 2; ++i) {
-      all.go([&] {
-        while (open(over)) {
-          const std::lock_guard hold(m);
-          heddle::this_fiber::yield();
-        }
-      });
-    }
-    all.wait();
-  });
-}
-
-TEST(Starvation, NotByAConditionThatTwoFibersSignal) {
-  expect_all_get_a_turn([](std::atomic<bool>& over) {
-    heddle::mutex m;
-    heddle::condition_variable changed;
-    int turn = 0;
-    heddle::wait_group all;
-    for (int me = 0; me < 2; ++me) {
-      all.go([&, me] {
-        std::unique_lock hold(m);
-        while (open(over)) {
-          changed.wait(hold, [&] { return turn == me || !open(over); });
-          turn = 1 - me;
-          changed.notify_all();
-        }
-      });
-    }
-    all.wait();
   });
 }
 
