@@ -97,15 +97,18 @@ template <class Mutex>
 void expect_that_nobody_starves(crew& all) {
   for (const bool yields : {false, true}) {
     Mutex m;
-    std::atomic<bool> over{false};
+    std::atomic<bool> begun{false}, over{false};
     std::atomic<int> turns{0};
     all.start([&] {
       while (!over.load()) {
         const std::lock_guard hold(m);
+        begun = true;
         if (yields) heddle::this_fiber::yield();
         for (int i = 0; i < 100; ++i) asm volatile("");
       }
     });
+    // Or the other would be through before it meets anybody.
+    EXPECT_TRUE(eventually([&] { return begun.load(); }));
     all.start([&] {
       for (int i = 0; i < 10; ++i) {
         const std::lock_guard hold(m);

@@ -282,14 +282,17 @@ HEDDLE_TEST(Mutex, LockingIsNoCancellationPoint) {
 // watchdog that lets the others run, so the time is the scheduler's more than the mutex's.
 HEDDLE_CREW_TEST(Mutex, OneWhoRelocksAtOnceStarvesNobody) {
   heddle::mutex m;
-  std::atomic<bool> over{false};
+  std::atomic<bool> begun{false}, over{false};
   std::atomic<int> turns{0};
   all.start([&] {
     while (!over.load()) {
       const std::lock_guard hold(m);
+      begun = true;
       for (int i = 0; i < 100; ++i) asm volatile("");
     }
   });
+  // Or the other would be through before it meets anybody.
+  EXPECT_TRUE(eventually([&] { return begun.load(); }));
   all.start([&] {
     for (int i = 0; i < 10; ++i) {
       const std::lock_guard hold(m);
@@ -329,14 +332,16 @@ TEST(Mutex, AnOwnerThatYieldedHandsItOverInTurn) {
 
 HEDDLE_CREW_TEST(Mutex, OneWhoRelocksAndYieldsInsideStarvesNobody) {
   heddle::mutex m;
-  std::atomic<bool> over{false};
+  std::atomic<bool> begun{false}, over{false};
   std::array<std::atomic<int>, 3> turns{};
   all.start([&] {
     while (!over.load()) {
       const std::lock_guard hold(m);
+      begun = true;
       heddle::this_fiber::yield();
     }
   });
+  EXPECT_TRUE(eventually([&] { return begun.load(); }));
   for (auto& mine : turns) {
     all.start([&] {
       for (int i = 0; i < 10; ++i) {
