@@ -15,17 +15,12 @@
 
 namespace heddle::detail {
 
-void settle(fiber_record& self) noexcept {
-  // Without the lock: only others' first use of a name or a stop source could make them meanwhile,
-  // and then there is nothing to do.
-  // (fr.2) acquire: sees what was made; pairs with (fr.1).
-  fiber_extras* extras = self.extras.load(std::memory_order_acquire);
-  if (extras == nullptr) return;
+void settle_extras(fiber_extras& extras) noexcept {
   // What is done last may make locals anew.
   do {
-    destroy_locals(extras->locals);
-    run_all(std::exchange(extras->at_end, nullptr));
-  } while (!extras->locals.empty() || extras->at_end != nullptr);
+    destroy_locals(extras.locals);
+    run_all(std::exchange(extras.at_end, nullptr));
+  } while (!extras.locals.empty() || extras.at_end != nullptr);
 }
 
 void announce_end(fiber_record& self) noexcept {

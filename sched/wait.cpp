@@ -131,6 +131,10 @@ void sleep_unclaimed(agent& self, commit publish) noexcept {
 }
 
 void stop_case::claim::operator()() const noexcept {
+#if defined(HEDDLE_TSAN)
+  worker* w = current_worker();
+  self->stopped_by_.store(w != nullptr ? w->current() : nullptr, std::memory_order_relaxed);
+#endif
   agent& who = self->wait_->self_;
   if (who.claim.try_claim(self->wait_->ticket_, self->index_)) ready(who);
 }
@@ -206,9 +210,12 @@ case_index waiting::sleep_as_fiber() noexcept {
   if (timer_.store != nullptr && winner != case_timeout) timer_.store->cancel(timer_);
   for (stop_case* s = stops_; s != nullptr; s = s->next) {
     // On the thread that ran the callback its destructor relies on that thread's order, which two
-    // fibers on it do not have to ThreadSanitizer.
+    // fibers on it do not have to ThreadSanitizer: this one comes after the other left.
     const tsan_unseen_reads of_libstdcxx;
     s->callback_.reset();
+#if defined(HEDDLE_TSAN)
+    if (context* by = s->stopped_by_.load(std::memory_order_relaxed)) tsan_acquire(by);
+#endif
   }
   return winner;
 }

@@ -88,6 +88,9 @@ class stop_case {
   const std::stop_token* token_;
   case_index index_;
   waiting* wait_ = nullptr;
+#if defined(HEDDLE_TSAN)
+  mutable atomic<context*> stopped_by_{nullptr};  // the fiber that ran the callback
+#endif
   std::optional<std::stop_callback<claim>> callback_;
 };
 

@@ -81,7 +81,8 @@ class task_group {
   mutable detail::child_group children_;  // destroyed first: children give back their room
 };
 
-/// A child's call: an exception goes to the group; room is given back when the call is destroyed.
+/// A child's call: an exception goes to the group; room is given back when all that the child owned
+/// is destroyed.
 template <class Call>
 class task_group::task {
  public:
@@ -90,6 +91,7 @@ class task_group::task {
     room_.of = &group;  // not before the call stands: what throws has not been started
   }
   void operator()(detail::child_group& group, detail::fiber_record& self) noexcept {
+    room_.self = &self;
     try {
       static_cast<void>(call_(self));
     } catch (...) {
@@ -100,8 +102,11 @@ class task_group::task {
  private:
   struct room {
     task_group* of = nullptr;
+    detail::fiber_record* self = nullptr;
     ~room() {
-      if (of != nullptr) of->give_room();
+      if (of == nullptr) return;
+      detail::settle(*self);
+      of->give_room();
     }
   };
   room room_;  // before call_, so that it is destroyed after it

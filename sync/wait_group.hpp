@@ -4,6 +4,7 @@
 //   then the count comes to zero under their lock only.
 #pragma once
 
+#include <heddle/sched/ending.hpp>
 #include <heddle/sched/runtime.hpp>
 #include <heddle/sync/wait_list.hpp>
 
@@ -30,8 +31,9 @@ class wait_group {
   /// Blocks until the count is zero. A cancellation point. \throws cancelled
   void wait();
 
-  /// add(1), then heddle::go(f); done() when `f` has returned, or was ended by cancellation, and is
-  /// destroyed. `f` may take a std::stop_token. \throws as heddle::go; the count is then unchanged.
+  /// add(1), then heddle::go(f); done() when `f` has returned, or was ended by cancellation, and
+  /// all that the fiber owned is destroyed. `f` may take a std::stop_token. \throws as heddle::go;
+  /// the count is then unchanged.
   template <class F>
   void go(F&& f);
 
@@ -57,13 +59,19 @@ class grouped_call {
       : call_(std::in_place, std::forward<Parts>(parts)...) {
     done_.group = &group;  // not before the call stands: what throws has not been started
   }
-  void operator()(fiber_record& self) { static_cast<void>(call_(self)); }
+  void operator()(fiber_record& self) {
+    done_.self = &self;
+    static_cast<void>(call_(self));
+  }
 
  private:
   struct reporter {
     wait_group* group = nullptr;
+    fiber_record* self = nullptr;
     ~reporter() {
-      if (group != nullptr) group->done();
+      if (group == nullptr) return;
+      settle(*self);
+      group->done();
     }
   };
   reporter done_;  // before call_, so that it is destroyed after it

@@ -6,6 +6,7 @@
 #include <heddle/sync/channel.hpp>
 #include <heddle/sync/future.hpp>
 #include <heddle/sync/task_group.hpp>
+#include <heddle/sync/wait_group.hpp>
 
 #include <array>
 #include <chrono>
@@ -203,6 +204,18 @@ HEDDLE_TEST(TaskGroup, WhatAChildsFiberOwnedIsGoneBeforeWaitReturns) {
 
   ended = false;
   heddle::gather([&] { local->ended = &ended; });
+  EXPECT_TRUE(ended);
+
+  ended = false;
+  task_group one_at_a_time(1);
+  one_at_a_time.spawn([&] { local->ended = &ended; });
+  one_at_a_time.spawn([&] { EXPECT_TRUE(ended); });
+  one_at_a_time.wait();
+
+  ended = false;
+  heddle::wait_group all;
+  all.go([&] { local->ended = &ended; });
+  all.wait();
   EXPECT_TRUE(ended);
 }
 

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <span>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -83,7 +85,7 @@ void two_fibers_on_one_stack() {
 void write_after_send() {
   in(2, [] {
     heddle::channel<int*> c;
-    heddle::fiber receiver([c]() mutable {
+    heddle::fiber receiver([c] {
       c.receive();
       touch_planted();
     });
@@ -95,7 +97,7 @@ void write_after_send() {
 void write_after_buffered_send() {
   in(1, [] {
     heddle::channel<int> c(4);
-    heddle::fiber receiver([c]() mutable {
+    heddle::fiber receiver([c] {
       c.receive();
       touch_planted();
     });
@@ -109,7 +111,7 @@ void read_before_receive() {
   in(2, [] {
     heddle::channel<int> c;
     unseen_flag touched;
-    heddle::fiber receiver([c, &touched]() mutable {
+    heddle::fiber receiver([c, &touched] {
       touch_planted();
       touched.set();
       c.receive();
@@ -126,7 +128,7 @@ void semaphore_of_two_as_a_lock() {
     heddle::channel<int> places(2);
     heddle::wait_group all;
     for (int f = 0; f < 2; ++f) {
-      all.go([places]() mutable {
+      all.go([places] {
         places.send(1);
         touch_planted();
         heddle::this_fiber::yield();
@@ -295,7 +297,7 @@ void blocking_call_and_neighbour() {
 void write_after_close() {
   in(1, [] {
     heddle::channel<int> c;
-    heddle::fiber receiver([c]() mutable {
+    heddle::fiber receiver([c] {
       while (c.receive()) {
       }
       touch_planted();
@@ -335,7 +337,7 @@ void hand_over_by_channel() {
   every(20, [](int i) {
     heddle::channel<int*> there(static_cast<std::size_t>(i % 3)),
         back(static_cast<std::size_t>(i % 2));
-    heddle::fiber other([there, back]() mutable {
+    heddle::fiber other([there, back] {
       for (int* word : there) {
         *word = *word + 1;
         back.send(word);
@@ -357,7 +359,7 @@ void close_orders() {
   every(50, [](int) {
     int word = 0;
     heddle::channel<int> c;
-    heddle::fiber receiver([c, &word]() mutable {
+    heddle::fiber receiver([c, &word] {
       while (c.receive()) {
       }
       word = word + 1;
@@ -428,7 +430,7 @@ void threads_and_fibers() {
   heddle::runtime rt({.workers = 2});
   heddle::channel<std::unique_ptr<int>> there, back;
   for (int i = 0; i < 4; ++i) {
-    rt.go([there, back]() mutable {
+    rt.go([there, back] {
       for (auto& word : there) {
         *word = *word + 1;
         back.send(std::move(word));
@@ -479,6 +481,28 @@ void runtimes_come_and_go() {
   }
 }
 
+// The wait is over, and its callback, which is still there, runs all the same: on the thread on
+// which the case is destroyed next.
+void stop_of_what_has_received() {
+  heddle::run({.workers = 1}, [] {
+    for (int i = 0; i < 20; ++i) {
+      heddle::channel<int> c;
+      std::stop_source stop;
+      heddle::fiber selecting([&] {
+        std::vector<heddle::select_case> cases;
+        cases.push_back(heddle::on_receive(c));
+        cases.push_back(heddle::on_stop(stop.get_token()));
+        if (heddle::select(std::span(cases)) != 0) std::abort();
+      });
+      heddle::this_fiber::yield();
+      heddle::this_fiber::yield();
+      c.send(i);
+      stop.request_stop();
+      selecting.join();
+    }
+  });
+}
+
 struct program {
   const char* kind;
   const char* name;
@@ -519,6 +543,7 @@ constexpr program programs[] = {
     CLEAN(threads_and_fibers),
     CLEAN(many_short_lives),
     CLEAN(runtimes_come_and_go),
+    CLEAN(stop_of_what_has_received),
 };
 
 }  // namespace
