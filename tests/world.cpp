@@ -30,6 +30,15 @@ class world : public ::testing::Test {
 
 int slowness() noexcept { return sanitized || RUNNING_ON_VALGRIND ? 10 : 1; }
 
+bool chaotic() noexcept {
+#if defined(HEDDLE_CHAOS)
+  static const char* const seed = std::getenv("HEDDLE_CHAOS");
+  return seed != nullptr && std::atoi(seed) != 0;
+#else
+  return false;
+#endif
+}
+
 environment::environment(const char* variable, const char* value) : variable_(variable) {
   const char* before = std::getenv(variable);
   was_set_ = before != nullptr;

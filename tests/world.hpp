@@ -49,9 +49,12 @@ inline constexpr bool tsan = false;
 /// By how much bounds in time are widened: 10 under a sanitizer or Valgrind, else 1 (main.cpp).
 int slowness() noexcept;
 
-/// `n`, or a tenth of it (at least 1) where everything is slow: for counts of rounds.
+/// Whether scheduling choices are random: then other seeds, not more rounds, find other ways.
+bool chaotic() noexcept;
+
+/// `n`, or a tenth of it (at least 1) where everything is slow, or chaotic: for counts of rounds.
 inline std::size_t rounds(std::size_t n) {
-  const auto fewer = n / static_cast<std::size_t>(slowness());
+  const auto fewer = n / static_cast<std::size_t>(slowness() * (chaotic() ? 10 : 1));
   return fewer == 0 ? 1 : fewer;
 }
 

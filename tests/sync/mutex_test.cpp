@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // mutex: exclusion, whose it is, and that nobody waits for ever.
 #include "sync/crew.hpp"
+#include "sync/lockable.hpp"
 
 #include <heddle/sync/mutex.hpp>
 
@@ -34,18 +35,6 @@ concept lockable = requires(M m, std::stop_token token) {
   { m.lock(token) } -> std::same_as<bool>;
 };
 static_assert(lockable<heddle::mutex>);
-
-/// Tries from elsewhere: whoever owns a mutex must not try it.
-template <class Mutex>
-bool free_for_others(heddle_test::crew& all, Mutex& m) {
-  bool got = false;
-  all.start([&] {
-    got = m.try_lock();
-    if (got) m.unlock();
-  });
-  all.join();
-  return got;
-}
 
 #if defined(HEDDLE_ASSERTIONS)
 TEST(Mutex, DiesWithAMessageIfTheWrongOneUsesIt) {

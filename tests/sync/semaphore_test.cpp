@@ -8,6 +8,7 @@
 #include <chrono>
 #include <concepts>
 #include <limits>
+#include <memory>
 #include <semaphore>
 #include <stop_token>
 #include <type_traits>
@@ -302,21 +303,21 @@ TEST(Semaphore, DiesWithAMessageIfItIsMisused) {
   EXPECT_DEATH(counting_semaphore<2>(-1), "is made with -1 permits; it can hold 0 to 2");
   EXPECT_DEATH(counting_semaphore<2>(2).release(), "release.1. with 2 permits free; it can hold 2");
   EXPECT_DEATH(counting_semaphore<2>(2).release(-1), "release.-1., which is below zero");
-  EXPECT_DEATH(heddle::run({.workers = 1},
-                           [] {
-                             counting_semaphore<2> s(0);
-                             heddle::fiber waits([&] { s.acquire(); });
-                             heddle::this_fiber::yield();
-                             s.release(3);
-                           }),
-               "release.3. with none free; it can hold 2");
-  EXPECT_DEATH(heddle::run({.workers = 1},
-                           [] {
-                             auto* s = new counting_semaphore<>(0);
-                             heddle::go([s] { s->acquire(); });
-                             heddle::this_fiber::yield();
-                             delete s;
-                           }),
-               "semaphore 0x[0-9a-f]+ is destroyed while it is waited on.* in fiber [0-9]+");
+  EXPECT_DEATH(
+      {
+        heddle::runtime rt({.workers = 1});
+        counting_semaphore<2> s(0);
+        auto waits = heddle_test::sleeping_fiber(rt, [&] { s.acquire(); });
+        s.release(3);
+      },
+      "release.3. with none free; it can hold 2");
+  EXPECT_DEATH(
+      {
+        heddle::runtime rt({.workers = 1});
+        auto s = std::make_unique<counting_semaphore<>>(0);
+        auto waits = heddle_test::sleeping_fiber(rt, [&] { s->acquire(); });
+        rt.run([&] { s.reset(); });
+      },
+      "semaphore 0x[0-9a-f]+ is destroyed while it is waited on.* in fiber [0-9]+");
 }
 #endif
