@@ -15,7 +15,9 @@
 
 namespace heddle::detail {
 
-void settle_extras(fiber_extras& extras) noexcept {
+void settle_extras(fiber_record& self) noexcept {
+  // (fr.2) acquire: sees what was made; pairs with (fr.1).
+  fiber_extras& extras = *self.extras.load(std::memory_order_acquire);
   // What is done last may make locals anew.
   do {
     destroy_locals(extras.locals);

@@ -21,13 +21,11 @@ void destroy_locals(std::vector<local_value>& values) noexcept;
 
 /// Destroys the fiber's locals, then does what it put off to its end. Runs on the fiber: before
 /// anybody is told that it has ended, since what these refer to may end then.
-void settle_extras(fiber_extras& extras) noexcept;
+void settle_extras(fiber_record& self) noexcept;
 inline void settle(fiber_record& self) noexcept {
   // Without the lock: only others' first use of a name or a stop source could make them meanwhile,
   // and then there is nothing to do.
-  // (fr.2) acquire: sees what was made; pairs with (fr.1).
-  fiber_extras* extras = self.extras.load(std::memory_order_acquire);
-  if (extras != nullptr) settle_extras(*extras);
+  if (self.extras.load(std::memory_order_relaxed) != nullptr) settle_extras(self);
 }
 
 /// Marks it ended, drops its own reference and wakes the joiner. `self` is gone afterwards.
