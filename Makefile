@@ -31,7 +31,7 @@ test:
 	@tools/setup build test
 	$(configure) -DHEDDLE_TESTS=ON -DHEDDLE_EXAMPLES=ON
 	cmake --build $(BUILD) --target heddle tests/all examples/all
-	ctest --test-dir $(BUILD) --output-on-failure --parallel 2
+	ctest --test-dir $(BUILD) --output-on-failure
 
 examples:
 	@tools/setup build

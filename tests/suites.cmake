@@ -17,8 +17,4 @@ foreach(suite IN LISTS suites)
   string(REGEX REPLACE "\\..*" "" suite "${suite}")
   add_test(unit.${suite} ${program} --gtest_brief=1 "--gtest_filter=${suite}.*")
   set_tests_properties(unit.${suite} PROPERTIES TIMEOUT ${timeout_s})
-  if(suite MATCHES "^(Exit|Hog|Idle|Starvation|Watchdog)$")
-    # These look at how long something takes, or at the processor's time.
-    set_tests_properties(unit.${suite} PROPERTIES RUN_SERIAL ON)
-  endif()
 endforeach()

@@ -264,7 +264,7 @@ TEST(ChannelClose, DiesWithAMessageIfTheLastHandleEndsWhileItIsWaitedOn) {
         {
           heddle::runtime rt({.workers = 1});
           auto c = std::make_unique<channel<int>>(capacity);
-          auto waits = sleeping_fiber(rt, [&] { (void)c->receive(); });
+          auto waits = sleeping_fiber(rt, [at = c.get()] { (void)at->receive(); });
           c.reset();
         },
         "heddle: channel 0x[0-9a-f]+ is destroyed while it is waited on");
@@ -272,8 +272,8 @@ TEST(ChannelClose, DiesWithAMessageIfTheLastHandleEndsWhileItIsWaitedOn) {
         {
           heddle::runtime rt({.workers = 1});
           auto c = std::make_unique<channel<int>>(capacity);
-          auto waits = sleeping_fiber(rt, [&] {
-            while (c->send(1)) {
+          auto waits = sleeping_fiber(rt, [at = c.get()] {
+            while (at->send(1)) {
             }
           });
           c.reset();

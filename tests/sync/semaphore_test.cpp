@@ -315,7 +315,7 @@ TEST(Semaphore, DiesWithAMessageIfItIsMisused) {
       {
         heddle::runtime rt({.workers = 1});
         auto s = std::make_unique<counting_semaphore<>>(0);
-        auto waits = heddle_test::sleeping_fiber(rt, [&] { s->acquire(); });
+        auto waits = heddle_test::sleeping_fiber(rt, [at = s.get()] { at->acquire(); });
         rt.run([&] { s.reset(); });
       },
       "semaphore 0x[0-9a-f]+ is destroyed while it is waited on.* in fiber [0-9]+");
