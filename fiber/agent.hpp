@@ -21,6 +21,9 @@
 
 namespace heddle::detail {
 
+struct cancel_scope;
+struct fiber_record;
+
 using case_index = std::uint16_t;
 
 /// The cases that have no number of their own.
@@ -83,6 +86,12 @@ struct agent {
 
   claim_word claim;
   const bool is_fiber;
+  atomic<std::uint8_t> cancel{0};  // of a fiber 0, or 1 + cancel_reason; written once while live
+  union {
+    cancel_scope* scope = nullptr;  // own: the innermost one, or null
+    void (*entry)(fiber_record&);   // of a fiber, until it first runs: runs the callable and
+                                    // destroys it
+  };
 };
 
 }  // namespace heddle::detail

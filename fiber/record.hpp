@@ -32,7 +32,6 @@ enum class cancel_reason;
 namespace heddle::detail {
 
 class runtime_state;
-struct cancel_scope;
 struct at_end_node;
 struct fiber_record;
 struct join_wait;
@@ -60,24 +59,19 @@ struct alignas(cache_line) fiber_record final : context, agent {
 
   fiber_record() noexcept : agent(true) {}
 
-  fiber_record* next = nullptr;   // guarded by the queue that it is in
-  fiber_record* ahead = nullptr;  // further on in the injector, which guards it: of the
-                                  // first of a batch the next batch, of others a hint
-                                  // whom to prefetch
-  stack* bound_stack = nullptr;   // own
-  runtime_state* home = nullptr;  // constant while live
-  atomic<std::uint64_t> id{0};    // constant while live; 0: free
-  union {
-    void (*entry)(fiber_record&) = nullptr;  // until it first runs: runs the callable, destroys it
-    cancel_scope* scope;                     // own, from then on: the innermost one, or null
-  };
+  fiber_record* next = nullptr;           // guarded by the queue that it is in
+  stack* bound_stack = nullptr;           // own
+  fiber_record* ahead = nullptr;          // further on in the injector, which guards it: of the
+                                          // first of a batch the next batch, of others a hint
+                                          // whom to prefetch
+  runtime_state* home = nullptr;          // constant while live
+  atomic<std::uint64_t> id{0};            // constant while live; 0: free
   atomic<fiber_extras*> extras{nullptr};  // made and freed under lock
   join_wait* joiner = nullptr;            // guarded by lock
   atomic<std::uint32_t> references{0};
-  std::uint32_t stack_pages = 0;   // 0: the runtime's default
-  std::uint16_t pins = 0;          // own: how many no_migrate are alive
-  std::uint16_t pinned_to = 0;     // the worker, while pins > 0
-  atomic<std::uint8_t> cancel{0};  // 0, or 1 + cancel_reason; written once while live
+  std::uint32_t stack_pages = 0;  // 0: the runtime's default
+  std::uint16_t pins = 0;         // own: how many no_migrate are alive
+  std::uint16_t pinned_to = 0;    // the worker, while pins > 0
   atomic<fiber_phase> phase{fiber_phase::free};
   atomic<bool> stop_requested{false};  // set before the extras exist; guarded by lock
   bool callable_on_heap = false;

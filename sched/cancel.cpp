@@ -31,20 +31,20 @@ void this_fiber::check_cancel() { detail::cancellation_point(); }
 namespace detail {
 
 cancel_scope::cancel_scope(std::int64_t deadline, bool holds_off) noexcept
-    : outer(innermost_scope(this_agent())),
+    : outer(this_agent().scope),
       shielded(holds_off || (outer != nullptr && outer->shielded)),
       deadline_ns(holds_off || outer == nullptr ? deadline
                                                 : std::min(deadline, outer->deadline_ns)) {
-  innermost_scope(this_agent()) = this;
+  this_agent().scope = this;
 }
 
 cancel_scope::~cancel_scope() {
   HEDDLE_DCHECK(
-      innermost_scope(this_agent()) == this,
+      this_agent().scope == this,
       "a shield or deadline_scope %p ends in another fiber than it was made in, or before "
       "one that was made inside it",
       static_cast<void*>(this));
-  innermost_scope(this_agent()) = outer;
+  this_agent().scope = outer;
 }
 
 void throw_cancelled() {

@@ -17,7 +17,6 @@ namespace {
 struct thread_agent : agent {
   thread_agent() noexcept : agent(false) {}
   atomic<std::uint32_t> notified{0};  // 1: go on; the word it sleeps on
-  cancel_scope* scope = nullptr;      // the innermost one, or null
   atomic<random_source> choices{random_source(static_cast<std::uint64_t>(real_now_ns()))};
 };
 
@@ -45,6 +44,13 @@ void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept
     if (deadline_ns != no_deadline && real_now_ns() >= deadline_ns) return;
     futex_wait(self.notified, 0, deadline_ns);
   }
+}
+
+// Not inlined: the common case would save registers for it.
+[[gnu::noinline, gnu::cold]] void cancellation_point_of(agent& self) {
+  const cancel_scope* scope = self.scope;
+  if (cancel_mark(self) != 0 || (scope != nullptr && scope->deadline_ns <= now_ns()))
+    throw_cancelled();
 }
 
 }  // namespace
@@ -78,22 +84,15 @@ void await_leavers(const atomic<std::uint32_t>& leaving) noexcept {
   while (leaving.load(std::memory_order_acquire) != 0 && !process_exits()) this_fiber::yield();
 }
 
-cancel_scope*& innermost_scope(agent& self) noexcept {
-  return self.is_fiber ? static_cast<fiber_record&>(self).scope
-                       : static_cast<thread_agent&>(self).scope;
-}
-
 std::uint8_t cancel_mark(agent& self) noexcept {
-  const cancel_scope* scope = innermost_scope(self);
-  if (!self.is_fiber || (scope != nullptr && scope->shielded)) return 0;
-  return static_cast<fiber_record&>(self).cancel.load(std::memory_order_relaxed);
+  const bool shielded = self.scope != nullptr && self.scope->shielded;
+  return shielded ? 0 : self.cancel.load(std::memory_order_relaxed);
 }
 
 void cancellation_point() {
   agent& self = this_agent();
-  const cancel_scope* scope = innermost_scope(self);
-  if (cancel_mark(self) != 0 || (scope != nullptr && scope->deadline_ns <= now_ns())) [[unlikely]]
-    throw_cancelled();
+  if (self.scope != nullptr || self.cancel.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    cancellation_point_of(self);
 }
 
 void ready(agent& who, place where) noexcept {
@@ -161,8 +160,7 @@ void waiting::announce(void* self) noexcept {
     // A canceller sets the flag, passes a heavy fence, and looks for an open word: one of the two
     // sees the other.
     light_fence();
-    auto& r = static_cast<fiber_record&>(who);
-    if (r.cancel.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    if (who.cancel.load(std::memory_order_relaxed) != 0) [[unlikely]] {
       const ticket now = who.claim.cancellable_now();
       claimed = now && who.claim.try_claim(now, case_cancelled);
     }
@@ -174,7 +172,7 @@ void waiting::announce(void* self) noexcept {
 
 waiting::waiting(bool cancellable) noexcept
     : self_(this_agent()),
-      scope_(cancellable ? innermost_scope(self_) : nullptr),
+      scope_(cancellable ? self_.scope : nullptr),
       ticket_(self_.claim.next(cancellable && self_.is_fiber &&
                                (scope_ == nullptr || !scope_->shielded))),
       cancellable_(cancellable) {}

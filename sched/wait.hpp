@@ -49,9 +49,6 @@ random_source random_numbers() noexcept;
 /// has passed; what every cancellation point does on entry.
 void cancellation_point();
 
-/// The innermost shield or deadline_scope of the calling fiber or thread, `self`; or null.
-cancel_scope*& innermost_scope(agent& self) noexcept;
-
 /// Whether `self`, who calls, has been cancelled and no shield holds that off: 1 + its
 /// cancel_reason; else 0.
 std::uint8_t cancel_mark(agent& self) noexcept;
