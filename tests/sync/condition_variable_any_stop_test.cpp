@@ -210,7 +210,7 @@ HEDDLE_STD_TEST(ConditionVariableAnyStop, ATimeoutEndsTheWaitToo) {
   EXPECT_FALSE(at.changed.wait_until(hold, token, steady_clock::now() + 2ms, no));
   EXPECT_GE(steady_clock::now() - start, 4ms);
   EXPECT_FALSE(at.changed.wait_until(hold, token, system_clock::now() + 2ms, no));
-  EXPECT_FALSE(at.changed.wait_for(hold, token, -1h, no));
+  EXPECT_FALSE(at.changed.wait_for(hold, token, -1s, no));
   EXPECT_FALSE(at.changed.wait_until(hold, token, system_clock::time_point{}, no));
   int asked = 0;
   EXPECT_TRUE(at.changed.wait_for(hold, token, 2ms, [&] { return ++asked > 1; }));

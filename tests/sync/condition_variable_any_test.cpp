@@ -158,7 +158,7 @@ HEDDLE_STD_TEST(ConditionVariableAny, ATruePredicateDoesNotWait) {
   at.changed.wait(at.m, yes);
   EXPECT_TRUE(at.changed.wait_for(at.m, 1h, yes));
   EXPECT_TRUE(at.changed.wait_until(at.m, system_clock::now() + 1h, yes));
-  EXPECT_TRUE(at.changed.wait_until(at.m, steady_clock::now() - 1h, yes));
+  EXPECT_TRUE(at.changed.wait_until(at.m, steady_clock::now() - 1s, yes));
   EXPECT_EQ(at.m.unlocked, 0);
 }
 
@@ -256,11 +256,11 @@ HEDDLE_STD_TEST(ConditionVariableAny, ATimeInThePastTimesOutAtOnce) {
   place<kit> at;
   std::unique_lock hold(at.m);
   EXPECT_EQ(at.changed.wait_for(hold, 0s), std::cv_status::timeout);
-  EXPECT_EQ(at.changed.wait_for(hold, -1h), std::cv_status::timeout);
-  EXPECT_EQ(at.changed.wait_until(hold, steady_clock::now() - 1h), std::cv_status::timeout);
+  EXPECT_EQ(at.changed.wait_for(hold, -1s), std::cv_status::timeout);
+  EXPECT_EQ(at.changed.wait_until(hold, steady_clock::now() - 1s), std::cv_status::timeout);
   EXPECT_EQ(at.changed.wait_until(hold, steady_clock::time_point{}), std::cv_status::timeout);
   EXPECT_EQ(at.changed.wait_until(hold, system_clock::time_point{}), std::cv_status::timeout);
-  EXPECT_FALSE(at.changed.wait_for(hold, -1h, [] { return false; }));
+  EXPECT_FALSE(at.changed.wait_for(hold, -1s, [] { return false; }));
   EXPECT_TRUE(hold.owns_lock());
 }
 
@@ -428,8 +428,8 @@ HEDDLE_CREW_TEST(ConditionVariableAny, ANotificationBetweenUnlockingAndSleepingI
       EXPECT_EQ(c.wait_for(hold, 1h), std::cv_status::no_timeout);
       // Time was up meanwhile, but the notification was first.
       m.linger = [&] { notify_all ? c.notify_all() : c.notify_one(); };
-      EXPECT_EQ(c.wait_for(hold, -1h), std::cv_status::no_timeout);
-      EXPECT_EQ(c.wait_for(hold, -1h), std::cv_status::timeout);
+      EXPECT_EQ(c.wait_for(hold, -1s), std::cv_status::no_timeout);
+      EXPECT_EQ(c.wait_for(hold, -1s), std::cv_status::timeout);
     });
     all.join();
   }

@@ -126,7 +126,7 @@ HEDDLE_STD_TEST(ConditionVariable, ATruePredicateDoesNotWait) {
   at.changed.wait(hold, yes);
   EXPECT_TRUE(at.changed.wait_for(hold, 1h, yes));
   EXPECT_TRUE(at.changed.wait_until(hold, system_clock::now() + 1h, yes));
-  EXPECT_TRUE(at.changed.wait_until(hold, steady_clock::now() - 1h, yes));
+  EXPECT_TRUE(at.changed.wait_until(hold, steady_clock::now() - 1s, yes));
   EXPECT_TRUE(hold.owns_lock());
 }
 
@@ -224,11 +224,11 @@ HEDDLE_STD_TEST(ConditionVariable, ATimeInThePastTimesOutAtOnce) {
   place<kit> at;
   std::unique_lock hold(at.m);
   EXPECT_EQ(at.changed.wait_for(hold, 0s), std::cv_status::timeout);
-  EXPECT_EQ(at.changed.wait_for(hold, -1h), std::cv_status::timeout);
-  EXPECT_EQ(at.changed.wait_until(hold, steady_clock::now() - 1h), std::cv_status::timeout);
+  EXPECT_EQ(at.changed.wait_for(hold, -1s), std::cv_status::timeout);
+  EXPECT_EQ(at.changed.wait_until(hold, steady_clock::now() - 1s), std::cv_status::timeout);
   EXPECT_EQ(at.changed.wait_until(hold, steady_clock::time_point{}), std::cv_status::timeout);
   EXPECT_EQ(at.changed.wait_until(hold, system_clock::time_point{}), std::cv_status::timeout);
-  EXPECT_FALSE(at.changed.wait_for(hold, -1h, [] { return false; }));
+  EXPECT_FALSE(at.changed.wait_for(hold, -1s, [] { return false; }));
   EXPECT_TRUE(hold.owns_lock());
 }
 
