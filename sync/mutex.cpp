@@ -23,8 +23,6 @@ struct mutex_waiter : waiter {
 }  // namespace detail
 
 namespace {
-// Spinning helps only while the owner runs on another processor, and its critical section is short.
-constexpr int spins = 16;
 // How often in a row those who wait are left to one who was woken, but has not come yet.
 constexpr int pass_over_at_most = 256;
 }  // namespace
@@ -73,7 +71,7 @@ bool mutex::owned() noexcept {
   owner_.expect_not_caller(this);
   const bool is_timed = limits.deadline_ns != detail::no_deadline;
   if (is_timed && limits.deadline_ns <= detail::now_ns()) return false;
-  for (int i = 0; i < spins; ++i) {
+  for (int i = 0; i < detail::spins_for_a_lock; ++i) {
     if (take(0)) return owned();
     if ((state_.load(std::memory_order_relaxed) & queued) != 0) break;
     detail::cpu_relax();

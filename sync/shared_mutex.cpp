@@ -21,10 +21,6 @@ struct shared_waiter : waiter {
 
 }  // namespace detail
 
-namespace {
-constexpr int spins = 16;  // as for a mutex
-}  // namespace
-
 // With lock_ held. Links `w` in its turn, and returns true; or gets its share, and returns false.
 bool shared_mutex::enqueue_locked(detail::shared_waiter& w, detail::turn* mine) noexcept {
   std::uint64_t now = state_.load(std::memory_order_relaxed);
@@ -50,7 +46,7 @@ bool shared_mutex::lock_slow_within(std::uint64_t share,
   if (limits.deadline_ns != detail::no_deadline && limits.deadline_ns <= detail::now_ns()) {
     return false;
   }
-  for (int i = 0; i < spins; ++i) {
+  for (int i = 0; i < detail::spins_for_a_lock; ++i) {
     if (share == exclusive ? take() : take_shared()) return true;
     if ((state_.load(std::memory_order_relaxed) & queued) != 0) break;
     detail::cpu_relax();

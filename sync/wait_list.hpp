@@ -21,6 +21,10 @@
 
 namespace heddle::detail {
 
+/// How often a taken lock is looked at before its caller queues up. That helps only while the owner
+/// runs on another processor, and its critical section is short.
+inline constexpr int spins_for_a_lock = 16;
+
 /// When a party came to wait: it keeps its turn over the slices of a wait by a foreign clock.
 using turn = std::uint64_t;
 

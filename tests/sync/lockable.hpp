@@ -13,7 +13,6 @@
 #include <shared_mutex>
 #include <stop_token>
 #include <thread>
-#include <type_traits>
 #include <utility>
 
 namespace heddle_test {
@@ -165,16 +164,8 @@ void expect_that_locking_is_no_cancellation_point(heddle::runtime& rt) {
 
 // ---- with limits in time ----
 
-/// GCC 12's ThreadSanitizer does not know the calls by which std's wait: pthread_mutex_clocklock.
-template <class Mutex>
-inline constexpr bool unknown_to_tsan = tsan &&
-                                        (std::is_same_v<Mutex, std::timed_mutex> ||
-                                         std::is_same_v<Mutex, std::recursive_timed_mutex> ||
-                                         std::is_same_v<Mutex, std::shared_timed_mutex>);
-
 template <class Mutex>
 void expect_timed_locking(crew& all) {
-  if (unknown_to_tsan<Mutex>) return;
   using std::chrono::steady_clock;
   using std::chrono::system_clock;
   Mutex m;
@@ -327,7 +318,6 @@ inline void pass(std::chrono::microseconds d) {
 /// Trap 9: the wait ends once, by the unlock or by its time, and the mutex is not lost.
 template <class Mutex>
 void expect_one_end_of_a_wait(crew& all, std::size_t times) {
-  if (unknown_to_tsan<Mutex>) return;
   Mutex m;
   start_line line(2);
   bool owned_elsewhere = false;
@@ -392,7 +382,6 @@ void expect_that_those_behind_one_who_gave_up_get_it(crew& all) {
 
 template <class Mutex>
 void expect_that_any_mixture_excludes(crew& all) {
-  if (unknown_to_tsan<Mutex>) return;
   Mutex m;
   int inside = 0;          // guarded by m
   std::size_t locked = 0;  // the same
