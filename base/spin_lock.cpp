@@ -22,8 +22,9 @@ void spin_lock::lock_slow() noexcept {
 void backoff::pause() noexcept {
   // Each look takes the cache line from the one who holds the lock, and who mostly wants it again
   // at once: so the looks become rarer. (4 senders and 4 receivers on two workers: 54 ns a value
-  // with a look after each pause, 19 so.)
-  constexpr unsigned longest = 5;
+  // with a look after each pause, 19 with at most 32 between two; where a cache line takes twice as
+  // long to come, 88 with at most 32, 64 with 128, 60 with 256.)
+  constexpr unsigned longest = 7;
   ++turns_;
   if (turns_ < 20) {
     for (unsigned i = 1u << std::min(turns_, longest); i > 0; --i) cpu_relax();

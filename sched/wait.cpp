@@ -56,8 +56,10 @@ void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept
 }  // namespace
 
 agent& this_agent() noexcept {
-  worker* w = current_worker();
-  if (w != nullptr && w->current() != nullptr) return *w->current();
+  if (worker* w = current_worker()) [[likely]] {
+    if (fiber_record* running = w->current()) [[likely]]
+      return *running;
+  }
   return this_thread_agent();
 }
 

@@ -31,6 +31,13 @@ bool condition_variable::wait_until_ns(std::unique_lock<mutex>& lock, std::int64
                                     },
                                     &both};
   waiters_.lock.lock();
+#if defined(HEDDLE_ASSERTIONS)
+  HEDDLE_CHECK(waiters_.empty_locked() || used_with_ == both.held,
+               "condition_variable %p: a wait with mutex %p, while others wait with mutex %p",
+               static_cast<void*>(this), static_cast<void*>(both.held),
+               static_cast<const void*>(used_with_));
+  used_with_ = both.held;
+#endif
   waited_on_.store(true, std::memory_order_relaxed);
   const detail::case_index winner = waiters_.sleep(wait, release_both, {.deadline_ns = deadline_ns},
                                                    [this] { note_waiters_locked(); });

@@ -36,9 +36,9 @@ class condition_variable {
   void notify_one() noexcept;
   void notify_all() noexcept;
 
-  /// In all forms the lock must be owned (builds with HEDDLE_ASSERTIONS check that). May wake for
-  /// no reason, but with a predicate. \throws cancelled, with the lock held; what the predicate
-  /// throws
+  /// In all forms the lock must be owned, and be one of the mutex that all others wait with (builds
+  /// with HEDDLE_ASSERTIONS check that). May wake for no reason, but with a predicate. \throws
+  /// cancelled, with the lock held; what the predicate throws
   void wait(std::unique_lock<mutex>& lock);
   template <class Predicate>
   void wait(std::unique_lock<mutex>& lock, Predicate ready) {
@@ -89,6 +89,9 @@ class condition_variable {
 
   detail::wait_list waiters_;
   detail::atomic<bool> waited_on_{false};  // written under the list's lock, read by notify
+#if defined(HEDDLE_ASSERTIONS)
+  const mutex* used_with_ = nullptr;  // by those who wait; under the list's lock
+#endif
 };
 
 /// std::notify_all_at_thread_exit ([thread.condition.nonmember]): keeps `lock`, which must be owned

@@ -362,7 +362,6 @@ template <detail::some_case... Cases>
 std::size_t select(Cases&&... cases) {
   static_assert((std::size_t{detail::is_otherwise<std::remove_cvref_t<Cases>>} + ... + 0) <= 1,
                 "a select has one `otherwise` at most");
-  static_assert(sizeof...(Cases) <= 65'000);
   std::size_t i = 0;
   std::array<select_case, sizeof...(Cases)> all{select_case(detail::borrowed{}, cases, i++)...};
   return detail::select_begun(all);

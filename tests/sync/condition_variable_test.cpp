@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <type_traits>
 
 using heddle_test::eventually;
@@ -373,3 +374,42 @@ HEDDLE_CREW_TEST(ConditionVariable, AUsersClockDecides) {
   all.join();
   EXPECT_TRUE(over.load());
 }
+
+#if defined(HEDDLE_ASSERTIONS)
+TEST(ConditionVariable, DiesWithAMessageIfMisused) {
+  EXPECT_DEATH(
+      {
+        heddle::mutex m;
+        heddle::condition_variable c;
+        std::unique_lock open(m, std::defer_lock);
+        c.wait(open);
+      },
+      "heddle: condition_variable 0x[0-9a-f]+: the lock handed to wait is not locked");
+  EXPECT_DEATH(
+      {
+        heddle::runtime rt({.workers = 1});
+        heddle::mutex one;
+        heddle::mutex other;
+        heddle::condition_variable c;
+        auto waits = heddle_test::sleeping_fiber(rt, [&] {
+          std::unique_lock hold(one);
+          c.wait(hold);
+        });
+        std::unique_lock hold(other);
+        c.wait(hold);
+      },
+      "condition_variable 0x[0-9a-f]+: a wait with mutex 0x[0-9a-f]+, while others wait with");
+  EXPECT_DEATH(
+      {
+        heddle::runtime rt({.workers = 1});
+        heddle::mutex m;
+        std::optional<heddle::condition_variable> c(std::in_place);
+        auto waits = heddle_test::sleeping_fiber(rt, [&] {
+          std::unique_lock hold(m);
+          c->wait(hold);
+        });
+        c.reset();
+      },
+      "heddle: condition_variable 0x[0-9a-f]+ is destroyed while it is waited on");
+}
+#endif

@@ -38,7 +38,9 @@ TEST(TimerRace, AMillionTimersFireOrAreCancelledNeverBoth) {
   std::uint64_t timed_out = 0;
   std::uint64_t cancelled = 0;
   const std::size_t races = rounds(1'000'000);
-  for (std::size_t i = 0; i < races; ++i) {
+  const auto too_few = [races](std::uint64_t n) { return n <= races / 10'000; };
+  // Until both have come about: a busy machine may leave the other thread out for long.
+  for (std::size_t i = 0; i < races || too_few(timed_out) || too_few(cancelled); ++i) {
     sleeper self;
     timer_node node;
     const ticket t = self.claim.next(false);
@@ -66,8 +68,6 @@ TEST(TimerRace, AMillionTimersFireOrAreCancelledNeverBoth) {
   over.store(true, std::memory_order_release);
   firing.join();
   EXPECT_EQ(store.size(), 0u);
-  EXPECT_GT(timed_out, races / 10'000) << "no race: nearly all were cancelled";
-  EXPECT_GT(cancelled, races / 10'000) << "no race: nearly all fired";
 }
 
 // The same through the interface: a value arrives as the time runs out. It is received, or still
