@@ -20,14 +20,6 @@ struct thread_agent : agent {
   atomic<random_source> choices{random_source(static_cast<std::uint64_t>(real_now_ns()))};
 };
 
-/// Out of line like current_worker(), and for the same reason.
-[[gnu::noinline]] thread_agent& this_thread_agent() noexcept {
-  // thread_local: the waiter that a plain thread is. Wakers touch only its address after its end.
-  thread_local thread_agent self;
-  asm volatile("");
-  return self;
-}
-
 void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept {
   refuse_after_fork();
   if (deadline_ns == no_deadline && has_begun_to_exit(self)) {
@@ -46,21 +38,14 @@ void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept
   }
 }
 
-// Not inlined: the common case would save registers for it.
-[[gnu::noinline, gnu::cold]] void cancellation_point_of(agent& self) {
-  const cancel_scope* scope = self.scope;
-  if (cancel_mark(self) != 0 || (scope != nullptr && scope->deadline_ns <= now_ns()))
-    throw_cancelled();
-}
-
 }  // namespace
 
-agent& this_agent() noexcept {
-  if (worker* w = current_worker()) [[likely]] {
-    if (fiber_record* running = w->current()) [[likely]]
-      return *running;
-  }
-  return this_thread_agent();
+// Out of line like current_worker(), and for the same reason.
+[[gnu::noinline]] agent& this_thread_agent() noexcept {
+  // thread_local: the waiter that a plain thread is. Wakers touch only its address after its end.
+  thread_local thread_agent self;
+  asm volatile("");
+  return self;
 }
 
 std::uint64_t switch_stamp() noexcept {
@@ -73,7 +58,8 @@ std::uint64_t switch_stamp() noexcept {
 
 random_source random_numbers() noexcept {
   worker* w = current_worker();
-  atomic<random_source>& choices = w != nullptr ? w->choices : this_thread_agent().choices;
+  atomic<random_source>& choices =
+      w != nullptr ? w->choices : static_cast<thread_agent&>(this_thread_agent()).choices;
   random_source from = choices.load(std::memory_order_relaxed);
   const std::uint64_t high = from.next();
   const std::uint64_t seed = high << 32 | from.next();
@@ -91,10 +77,10 @@ std::uint8_t cancel_mark(agent& self) noexcept {
   return shielded ? 0 : self.cancel.load(std::memory_order_relaxed);
 }
 
-void cancellation_point() {
-  agent& self = this_agent();
-  if (self.scope != nullptr || self.cancel.load(std::memory_order_relaxed) != 0) [[unlikely]]
-    cancellation_point_of(self);
+void cancellation_point_of(agent& self) {
+  const cancel_scope* scope = self.scope;
+  if (cancel_mark(self) != 0 || (scope != nullptr && scope->deadline_ns <= now_ns()))
+    throw_cancelled();
 }
 
 void ready(agent& who, place where) noexcept {

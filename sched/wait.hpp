@@ -35,8 +35,15 @@ namespace heddle::detail {
 /// before the return of the wait.
 void ready(agent& who, place where = place::next) noexcept;
 
+/// The calling OS thread, as one who waits.
+agent& this_thread_agent() noexcept;
+
 /// The calling fiber or thread.
-agent& this_agent() noexcept;
+inline agent& this_agent() noexcept {
+  if (fiber_record* fiber = running_fiber()) [[likely]]
+    return *fiber;
+  return this_thread_agent();
+}
 
 /// A number, never 0, that is another one once the calling fiber has switched. Always the same in a
 /// plain thread.
@@ -45,9 +52,16 @@ std::uint64_t switch_stamp() noexcept;
 /// A source of random numbers for one choice, seeded from that of the calling worker or thread.
 random_source random_numbers() noexcept;
 
+/// What is rare of cancellation_point(): there is something to look at.
+void cancellation_point_of(agent& self);
+
 /// Throws heddle::cancelled if the calling fiber has been cancelled, or a deadline around the call
 /// has passed; what every cancellation point does on entry.
-void cancellation_point();
+inline void cancellation_point() {
+  agent& self = this_agent();
+  if (self.scope != nullptr || self.cancel.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    cancellation_point_of(self);
+}
 
 /// Whether `self`, who calls, has been cancelled and no shield holds that off: 1 + its
 /// cancel_reason; else 0.

@@ -15,7 +15,7 @@ namespace heddle::detail {
 
 namespace {
 
-// thread_local: who runs on this thread. Reached only through the two functions below.
+// thread_local: who runs on this thread. Reached only through the three functions below.
 constinit thread_local worker* this_worker = nullptr;
 
 // Each worker draws ids from a block of its own: no shared word is touched per fiber.
@@ -29,6 +29,14 @@ constexpr std::uint64_t id_block = 4096;
   asm volatile("");
   if (this_worker != nullptr) tsan_acquire(this_worker);  // released once, by run()
   return this_worker;
+}
+
+[[gnu::noinline]] fiber_record* running_fiber() noexcept {
+  asm volatile("");
+  worker* w = this_worker;
+  if (w == nullptr) return nullptr;
+  tsan_acquire(w);  // as above
+  return w->current();
 }
 
 [[gnu::noinline]] void set_current_worker(worker* w) noexcept {

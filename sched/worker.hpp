@@ -212,6 +212,9 @@ class alignas(cache_line) worker {
 /// compiler may keep a thread-local's address in a register over a call that migrates the fiber.
 worker* current_worker() noexcept;
 
+/// The fiber that calls, or null. As current_worker().
+fiber_record* running_fiber() noexcept;
+
 /// The first of a block of ids that were never given out, and the end of it.
 std::uint64_t fresh_ids(std::uint64_t& end) noexcept;
 void set_current_worker(worker* w) noexcept;
