@@ -290,7 +290,7 @@ class jitter {
   static void subject##_##sentence##_crew([[maybe_unused]] ::heddle_test::crew& all)
 
 // One build of them all is enough to know the tests themselves right (CMakeLists.txt).
-#if defined(HEDDLE_TEST_STD)
+#if defined(HEDDLE_TEST_AT_LENGTH) && !defined(HEDDLE_CHAOS)
 #define HEDDLE_STD_CONTROL_(subject, sentence)                 \
   TEST(subject, sentence##InStd) {                             \
     heddle::runtime rt({.workers = 1});                        \
