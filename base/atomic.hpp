@@ -3,6 +3,8 @@
 //   it; and the few facts of the machine that belong beside it.
 #pragma once
 
+#include <heddle/base/same_build.hpp>
+
 #include <atomic>
 #include <cstddef>
 

@@ -16,7 +16,8 @@
 #include <utility>
 
 constexpr std::string_view usage =
-    "usage: pipeline [--help]\nTakes a thousand items from an endless pipeline, and cancels it.\n";
+    "usage: pipeline [--help]\n"
+    "Takes a thousand items from an endless pipeline, cancels it, and takes what is left.\n";
 
 constexpr int wanted = 1000;
 constexpr int squarers = 3;

@@ -79,8 +79,8 @@ class shield {
 /// A limit in time on all that the calling fiber (or plain thread) awaits while it lives: from the
 /// deadline on, cancellation points inside throw heddle::cancelled (cancel_reason::deadline), and
 /// waits that are some end then, without effect. Of nested ones the earliest counts. It stops no
-/// token and cancels no fiber but the children of a task_group, gather or race that is awaited
-/// inside. Must be destroyed by who made it, in the order of blocks.
+/// token and cancels no fiber but the children of a task_group, gather, race or parallel_* that is
+/// awaited inside. Must be destroyed by who made it, in the order of blocks.
 class deadline_scope {
  public:
   /// From now on for `d`; what is not positive has expired already.

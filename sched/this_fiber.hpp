@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // this_fiber: std::this_thread for fibers. From a plain thread what std::this_thread has too does
-// the same; the others say what they do there.
+// the same, but for get_id(), which is that of no fiber; the others say what they do there.
 #pragma once
 
 #include <heddle/sched/cancel.hpp>

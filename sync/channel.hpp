@@ -288,6 +288,9 @@ class sender : channel<T> {
  public:
   using value_type = T;
   sender(channel<T> c) noexcept : base(std::move(c)) {}
+  /// Of a nil channel.
+  template <std::same_as<std::nullptr_t> N>
+  sender(N) noexcept : base(nullptr) {}
   using base::capacity;
   using base::close;
   using base::closed;
@@ -312,6 +315,9 @@ class receiver : channel<T> {
  public:
   using value_type = T;
   receiver(channel<T> c) noexcept : base(std::move(c)) {}
+  /// Of a nil channel.
+  template <std::same_as<std::nullptr_t> N>
+  receiver(N) noexcept : base(nullptr) {}
   using base::begin;
   using base::capacity;
   using base::closed;

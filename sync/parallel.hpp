@@ -116,7 +116,8 @@ class numbered {
 }  // namespace detail
 
 /// Calls `f(i)` for each i in [first, last), an integer or a random-access iterator; for none where
-/// last is not after first. As OpenMP's parallel for, but that iterations may block.
+/// last is not after first. Both are of one type: `std::size_t{0}, v.size()`. As OpenMP's parallel
+/// for, but that iterations may block.
 ///
 /// They run in no order, in a few fibers: in the current fiber's runtime, from a plain thread in
 /// the default one. Workers that are idle take part, each with a piece of what is left; on one

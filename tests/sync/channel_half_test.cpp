@@ -182,3 +182,18 @@ HEDDLE_TEST(ChannelHalf, AHalfOfNilIsNil) {
   EXPECT_EQ(out.try_receive().status(), channel_status::empty);
   EXPECT_FALSE(in.close());
 }
+
+TEST(ChannelHalf, IsSetToNilAsAChannelIs) {
+  channel<int> c(1);
+  receiver<int> from = c;
+  sender<int> to = c;
+  EXPECT_FALSE(from == nullptr);
+  EXPECT_FALSE(to == nullptr);
+  from = nullptr;
+  to = nullptr;
+  EXPECT_TRUE(from == nullptr);
+  EXPECT_TRUE(to == nullptr);
+  EXPECT_EQ(from.try_receive().status(), channel_status::empty);
+  EXPECT_EQ(to.try_send(1), channel_status::full);
+  EXPECT_EQ(c.try_send(1), channel_status::ok);
+}

@@ -54,6 +54,8 @@ class marker_fibers {
   heddle::wait_group all_;
 };
 
+// Whoever wakes the caller in `op` must yield first: or it and the caller would pass the turn to
+// each other, and who is to hold up their thread never get it.
 template <class Op>
 void expect_errno_kept(heddle::runtime& rt, Op op) {
   marker_fibers others(2 * rt.workers());
@@ -78,7 +80,8 @@ HEDDLE_TEST(Errno, OfAnotherFiberIsNotSeenAfterASleep) {
 HEDDLE_TEST(Errno, OfAnotherFiberIsNotSeenAfterAReceive) {
   expect_errno_kept(rt, [] {
     heddle::channel<int> c;
-    heddle::go([c]() mutable {
+    heddle::go([c] {
+      heddle::this_fiber::yield();
       write_errno(theirs);
       c.send(1);
       write_errno(theirs);
@@ -87,7 +90,12 @@ HEDDLE_TEST(Errno, OfAnotherFiberIsNotSeenAfterAReceive) {
   });
 }
 HEDDLE_TEST(Errno, OfAnotherFiberIsNotSeenAfterAJoin) {
-  expect_errno_kept(rt, [] { heddle::fiber([] { write_errno(theirs); }).join(); });
+  expect_errno_kept(rt, [] {
+    heddle::fiber([] {
+      heddle::this_fiber::yield();
+      write_errno(theirs);
+    }).join();
+  });
 }
 HEDDLE_TEST(Errno, OfAnotherFiberIsNotSeenAfterAMutex) {
   expect_errno_kept(rt, [] {

@@ -36,8 +36,11 @@ HEDDLE_TEST(WorkerPointer, IsRightInTheCodeThatAUserCompiles) {
   const auto id = heddle::this_fiber::get_id();
   heddle::channel<int> c;
   for (std::size_t i = 0; i < rounds(200); ++i) {
-    migrate_by([c]() mutable {
-      heddle::go([c]() mutable { c.send(1); });
+    migrate_by([c] {
+      heddle::go([c] {
+        heddle::this_fiber::yield();  // to who is to hold up the thread
+        c.send(1);
+      });
       EXPECT_EQ(c.receive(), 1);
     });
     ASSERT_EQ(heddle::this_fiber::get_id(), id);

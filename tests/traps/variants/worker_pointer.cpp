@@ -64,8 +64,11 @@ int main() {
           migrate_by([] { heddle::this_fiber::sleep_for(std::chrono::nanoseconds(1)); });
           break;
         case 2:
-          migrate_by([c]() mutable {
-            heddle::go([c]() mutable { c.send(1); });
+          migrate_by([c] {
+            heddle::go([c] {
+              heddle::this_fiber::yield();  // to who is to hold up the thread
+              c.send(1);
+            });
             expect(c.receive() == 1, "a channel's value");
           });
           break;
