@@ -70,7 +70,8 @@ void expect_idle(std::chrono::milliseconds how_long) {
   const auto used = cpu_time() - cpu;
   EXPECT_EQ(sleeps_of_others(), sleeps) << "a thread woke by itself";
   if (!sanitized) {
-    EXPECT_LT(used, 1ms);
+    // Nobody woke, so this is what a busy host charges for what it did meanwhile.
+    EXPECT_LT(used, how_long / 100.0);
   }
 }
 
