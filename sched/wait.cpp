@@ -42,7 +42,8 @@ void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept
 
 // Out of line like current_worker(), and for the same reason.
 [[gnu::noinline]] agent& this_thread_agent() noexcept {
-  // thread_local: the waiter that a plain thread is. Wakers touch only its address after its end.
+  // thread_local: a plain thread waits as itself, one wait at a time. Wakers touch only its address
+  // after its end.
   thread_local thread_agent self;
   asm volatile("");
   return self;

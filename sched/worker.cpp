@@ -15,7 +15,8 @@ namespace heddle::detail {
 
 namespace {
 
-// thread_local: who runs on this thread. Reached only through the three functions below.
+// thread_local: which worker an OS thread is does not change with the fiber that it runs. Reached
+// only through the three functions below.
 constinit thread_local worker* this_worker = nullptr;
 
 // Each worker draws ids from a block of its own: no shared word is touched per fiber.
