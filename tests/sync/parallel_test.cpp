@@ -280,9 +280,10 @@ HEDDLE_TEST(ParallelFor, LetsOthersRunMeanwhile) {
 }
 
 TEST(ParallelFor, ALoopThatComputesIsNotTakenForStuck) {
-  heddle::runtime rt({.workers = 1});
+  // Longer than a busy machine keeps a thread from its processor.
+  heddle::runtime rt({.workers = 1, .long_run = std::chrono::milliseconds(200)});
   rt.run([] {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(60);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
     EXPECT_THROW(parallel_for(0, std::numeric_limits<int>::max(),
                               [&](int) {
                                 if (std::chrono::steady_clock::now() >= end) throw 1;

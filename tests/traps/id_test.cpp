@@ -72,6 +72,7 @@ HEDDLE_TEST(Id, OfAHandleStaysWhileOthersComeAndGo) {
     all.go([id] { EXPECT_NE(heddle::this_fiber::get_id(), id); });
   }
   all.wait();
+  ASSERT_TRUE(eventually([&] { return rt.stats().fibers_alive == 1; }));  // this one
   EXPECT_EQ(held.get_id(), id);
   EXPECT_FALSE(held.cancel()) << "it has ended";
   held.join();
