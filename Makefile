@@ -39,7 +39,7 @@ examples:
 	cmake --build $(BUILD) --target examples/all
 	@echo 'The programs are in $(BUILD)/examples/.'
 
-sources := heddle.hpp base fiber sched sync bench examples tests
+sources := heddle.hpp base fiber sched sync debug bench examples tests
 format:
 	@tools/setup format
 	find $(sources) -name '*.[ch]pp' | xargs clang-format $(if $(CHECK),--dry-run -Werror,-i)

@@ -2,6 +2,7 @@
 // heddle: fibers, channels and the rest: the table of contents of what heddle promises.
 #pragma once
 
+#include <heddle/debug/dump.hpp>
 #include <heddle/sched/blocking.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>

@@ -48,7 +48,11 @@ function(heddle_library name)
   target_include_directories(${name} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-  target_link_libraries(${name} PUBLIC Threads::Threads PRIVATE Boost::context)
+  target_link_libraries(${name} PUBLIC Threads::Threads PRIVATE Boost::context ${CMAKE_DL_LIBS})
+  if(HEDDLE_HAS_LIBBACKTRACE)
+    target_link_libraries(${name} PRIVATE backtrace)
+    target_compile_definitions(${name} PRIVATE HEDDLE_LIBBACKTRACE=1)
+  endif()
   heddle_warnings(${name})
   # Assertions name files as the reader knows them, and builds do not depend on where they are made.
   target_compile_options(${name} PRIVATE
@@ -62,6 +66,14 @@ function(heddle_library name)
   target_compile_options(${name} PUBLIC ${heddle_sanitize_flags})
   target_link_options(${name} PUBLIC ${heddle_sanitize_flags})
 endfunction()
+
+# Functions, files and lines in reports: by a library that comes with g++.
+include(CheckCXXSourceCompiles)
+set(CMAKE_REQUIRED_LIBRARIES backtrace)
+check_cxx_source_compiles("
+extern \"C\" int backtrace_syminfo();
+int main() { return backtrace_syminfo(); }" HEDDLE_HAS_LIBBACKTRACE)
+unset(CMAKE_REQUIRED_LIBRARIES)
 
 # What changes the layout of types or the code in headers must be the same in all of a program.
 set(heddle_definitions)

@@ -84,9 +84,23 @@ struct agent {
   agent(const agent&) = delete;
   agent& operator=(const agent&) = delete;
 
+  /// Whose code started the fiber: an address in the 48 bits that it has on x86-64 and arm64,
+  /// unless the process asks for more. Constant while live.
+  void set_started_from(const void* code) noexcept {
+    const auto bits = reinterpret_cast<std::uintptr_t>(code);
+    started_low_.store(static_cast<std::uint32_t>(bits), std::memory_order_relaxed);
+    started_high_.store(static_cast<std::uint16_t>(bits >> 32), std::memory_order_relaxed);
+  }
+  const void* started_from() const noexcept {
+    const std::uintptr_t high = started_high_.load(std::memory_order_relaxed);
+    return reinterpret_cast<const void*>(high << 32 | started_low_.load(std::memory_order_relaxed));
+  }
+
   claim_word claim;
   const bool is_fiber;
   atomic<std::uint8_t> cancel{0};  // of a fiber 0, or 1 + cancel_reason; written once while live
+  atomic<std::uint16_t> started_high_{0};
+  atomic<std::uint32_t> started_low_{0};
   union {
     cancel_scope* scope = nullptr;  // own: the innermost one, or null
     void (*entry)(fiber_record&);   // of a fiber, until it first runs: runs the callable and

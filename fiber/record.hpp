@@ -36,6 +36,7 @@ struct at_end_node;
 struct fiber_record;
 struct join_wait;
 struct stack;
+struct wait_note;
 
 /// One fiber_local's value in one fiber or thread.
 struct local_value {
@@ -52,18 +53,22 @@ struct fiber_extras {
   at_end_node* at_end = nullptr;    // own: what it does when its locals are gone, newest first
 };
 
-enum class fiber_phase : std::uint8_t { free, live, ended };
+//   free ──> live ──(it goes to sleep)──> parked
+//             │ ^────(it is made ready)─────┘
+//             └──(its function returned)──> ended ──> free
+enum class fiber_phase : std::uint8_t { free, ended, live, parked };
+inline bool is_alive(fiber_phase p) noexcept { return p >= fiber_phase::live; }
 
 struct alignas(cache_line) fiber_record final : context, agent {
   static constexpr std::size_t inline_bytes = 64;
 
   fiber_record() noexcept : agent(true) {}
 
-  fiber_record* next = nullptr;           // guarded by the queue that it is in
-  stack* bound_stack = nullptr;           // own
-  fiber_record* ahead = nullptr;          // further on in the injector, which guards it: of the
-                                          // first of a batch the next batch, of others a hint
-                                          // whom to prefetch
+  fiber_record* next = nullptr;  // guarded by the queue that it is in
+  stack* bound_stack = nullptr;  // own
+  // Of a parked one its wait_note, for who looks at it. In the injector, which guards it then: of
+  // the first of a batch the next batch, of others a hint whom to prefetch.
+  atomic<void*> aside{nullptr};
   runtime_state* home = nullptr;          // constant while live
   atomic<std::uint64_t> id{0};            // constant while live; 0: free
   atomic<fiber_extras*> extras{nullptr};  // made and freed under lock
@@ -78,6 +83,27 @@ struct alignas(cache_line) fiber_record final : context, agent {
   atomic<bool> named{false};     // the watchdog has named it
   spin_lock lock;                // for what says so above
   std::uint32_t batch_size = 0;  // of the first of a batch, guarded by the injector
+
+  fiber_record* ahead() const noexcept {
+    return static_cast<fiber_record*>(aside.load(std::memory_order_relaxed));
+  }
+  void set_ahead(fiber_record* r) noexcept {
+    // (fr.3) release: that it is not parked any more is seen first; pairs with (fr.4).
+    aside.store(r, std::memory_order_release);
+  }
+  /// Own: it goes to sleep.
+  void note_wait(const wait_note* note) noexcept {
+    aside.store(const_cast<wait_note*>(note), std::memory_order_relaxed);
+    phase.store(fiber_phase::parked, std::memory_order_relaxed);
+  }
+  /// What it waits for, or null: for who holds it where it is (sched/look.hpp).
+  const wait_note* waits_for() const noexcept {
+    // (fr.4) acquire: as (fr.3) says; pairs with (fr.3).
+    void* const note = aside.load(std::memory_order_acquire);
+    return phase.load(std::memory_order_relaxed) == fiber_phase::parked
+               ? static_cast<const wait_note*>(note)
+               : nullptr;
+  }
 
   void* callable() noexcept {
     return callable_on_heap ? *reinterpret_cast<void**>(storage) : storage;

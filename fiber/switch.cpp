@@ -4,12 +4,16 @@
 #include <heddle/fiber/switch.hpp>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
 
 #if defined(HEDDLE_ASAN)
 #include <pthread.h>
 #endif
 
 namespace heddle::detail {
+
+constinit std::size_t registers_offset = 0;
 
 namespace {
 
@@ -24,14 +28,19 @@ struct saved_control {
 
 /// make_fcontext copies the floating-point control words of its caller; a fiber starts with the
 /// defaults of a new process instead.
-void set_default_environment(void* sp) noexcept {
+void set_default_environment(void* sp, entry_fn entry) noexcept {
   auto* saved = static_cast<saved_control*>(sp);
-  [[maybe_unused]] static const bool known = [saved] {
+  [[maybe_unused]] static const bool known = [saved, entry] {
     std::uint16_t x87 = 0;
     asm volatile("fnstcw %0" : "=m"(x87));
-    HEDDLE_CHECK(saved->mxcsr == __builtin_ia32_stmxcsr() && saved->x87 == x87,
+    // A new frame has the entry in the place of rbx.
+    entry_fn in_rbx[2];
+    std::memcpy(&in_rbx, reinterpret_cast<const std::byte*>(saved) + 0x28, sizeof in_rbx);
+    HEDDLE_CHECK(saved->mxcsr == __builtin_ia32_stmxcsr() && saved->x87 == x87 &&
+                     (in_rbx[0] == entry || in_rbx[1] == entry),
                  "this Boost.Context lays out its frames in a way that heddle does not know; "
                  "build it without BOOST_USE_TSX");
+    registers_offset = in_rbx[0] == entry ? 0 : 8;
     return true;
   }();
   saved->mxcsr = default_mxcsr;
@@ -62,7 +71,7 @@ void load_default_environment() noexcept {
   if (x87 != default_x87) asm volatile("fldcw %0" ::"m"(default_x87));
 }
 #elif defined(__aarch64__)
-void set_default_environment(void*) noexcept {}
+void set_default_environment(void*, entry_fn) noexcept {}
 
 void load_default_environment() noexcept {
   if (switching::read_fpcr() != 0) switching::write_fpcr(0);
@@ -86,8 +95,8 @@ void prepare_guise([[maybe_unused]] context& target) noexcept {
 #endif
 }
 
-void prepare_context(context& target, const stack& place, entry_fn entry,
-                     [[maybe_unused]] const context& nobody) noexcept {
+void* prepare_context(context& target, const stack& place, entry_fn entry,
+                      [[maybe_unused]] const context& nobody) noexcept {
   start_fresh(target);
 #if defined(HEDDLE_ASAN)
   target.fake_stack = nullptr;
@@ -97,14 +106,15 @@ void prepare_context(context& target, const stack& place, entry_fn entry,
   constexpr std::size_t left_behind = 16 * 1024;
   __asan_unpoison_memory_region(place.top - left_behind, left_behind);
 #endif
-  target.sp = boost::context::detail::make_fcontext(place.top, place.bytes(), entry);
-  set_default_environment(target.sp);
+  void* const sp = boost::context::detail::make_fcontext(place.top, place.bytes(), entry);
+  set_default_environment(sp, entry);
 #if defined(HEDDLE_TSAN)
   // What its creator did so far happens before all that it does; and who creates it is whoever ran
   // here last.
   const tool_guise unconnected(nobody);
   target.tsan_fiber = __tsan_create_fiber(0);
 #endif
+  return sp;
 }
 
 void prepare_home([[maybe_unused]] context& home) noexcept {

@@ -35,6 +35,10 @@ namespace heddle::detail {
 using raw_arrival = boost::context::detail::transfer_t;
 using entry_fn = void (*)(raw_arrival);
 
+/// How far above a saved frame's start its registers begin: since Boost 1.80 there is room for a
+/// canary before them. Known once a context was prepared.
+extern std::size_t registers_offset;
+
 /// What the one who arrives learns: where the one who left can be resumed, and the payload.
 struct arrival {
   void* left_sp;
@@ -42,9 +46,10 @@ struct arrival {
 };
 
 /// Makes `target` start in `entry` at the top of `place`, with the default floating-point
-/// environment and no exception in flight. To the tools it has no past but that of `nobody`.
-void prepare_context(context& target, const stack& place, entry_fn entry,
-                     const context& nobody) noexcept;
+/// environment and no exception in flight; returns the frame where it does. To the tools it has no
+/// past but that of `nobody`.
+void* prepare_context(context& target, const stack& place, entry_fn entry,
+                      const context& nobody) noexcept;
 
 /// Makes `target`, which has not started, go on at once on the stack of `ended`, whose work is
 /// done. Not under ThreadSanitizer (see worker::reuses_last_stack).
@@ -165,11 +170,11 @@ inline void finish_switch([[maybe_unused]] context& self) noexcept {
 #endif
 }
 
-/// Goes from `from` to `to` on this OS thread, whose words are `thread`. Returns when somebody
-/// switches back, perhaps on another thread; finish_switch is done by then. With `dying`, `from`
-/// never comes back.
+/// Goes from `from` to `to`, whose frame is `sp`, on this OS thread, whose words are `thread`.
+/// Returns when somebody switches back, perhaps on another thread; finish_switch is done by then.
+/// With `dying`, `from` never comes back.
 template <bool dying = false>
-inline arrival switch_context(context& from, context& to, thread_words& thread,
+inline arrival switch_context(context& from, context& to, void* sp, thread_words& thread,
                               void* payload) noexcept {
   from.caught = thread.exceptions->caught;
   from.uncaught = thread.exceptions->uncaught;
@@ -177,7 +182,7 @@ inline arrival switch_context(context& from, context& to, thread_words& thread,
   thread.exceptions->caught = to.caught;
   thread.exceptions->uncaught = to.uncaught;
   *thread.error = to.error;
-  switching::carry_sticky_flags(to.sp, thread);
+  switching::carry_sticky_flags(sp, thread);
 #if defined(__aarch64__)
   from.fpcr = switching::read_fpcr();
 #endif
@@ -188,7 +193,7 @@ inline arrival switch_context(context& from, context& to, thread_words& thread,
 #if defined(HEDDLE_TSAN)
   __tsan_switch_to_fiber(to.tsan_fiber, __tsan_switch_to_fiber_no_sync);
 #endif
-  const auto back = switching::jump(to.sp, payload);
+  const auto back = switching::jump(sp, payload);
   finish_switch(from);
   return {back.fctx, back.data};
 }

@@ -53,7 +53,7 @@ void throw_cancelled() {
 }
 
 bool cancel_fiber(fiber_record& r, cancel_reason why) noexcept {
-  if (r.phase.load(std::memory_order_relaxed) != fiber_phase::live) return false;
+  if (!is_alive(r.phase.load(std::memory_order_relaxed))) return false;
   std::uint8_t none = 0;
   const auto mark = static_cast<std::uint8_t>(1 + static_cast<int>(why));
   if (!r.cancel.compare_exchange_strong(none, mark, std::memory_order_relaxed)) return false;

@@ -51,8 +51,8 @@ class fiber {
   ///   a name or a large callable; what copying the callable and the arguments throws.
   template <class F, class... A>
   requires(!std::is_same_v<std::remove_cvref_t<F>, fiber> &&
-           !std::is_same_v<std::remove_cvref_t<F>, fiber_options>) explicit fiber(F&& f,
-                                                                                  A&&... args)
+           !std::is_same_v<std::remove_cvref_t<F>, fiber_options>)
+      [[gnu::always_inline]] explicit fiber(F&& f, A&&... args)
       : fiber(fiber_options{}, std::forward<F>(f), std::forward<A>(args)...) {}
   template <class F, class... A>
   fiber(fiber_options how, F&& f, A&&... args);
@@ -122,11 +122,12 @@ inline fiber::id detail_make_id(std::uint64_t number) noexcept {
 }
 
 template <class F, class... A>
-fiber::fiber(fiber_options how, F&& f, A&&... args) {
+[[gnu::always_inline]] inline fiber::fiber(fiber_options how, F&& f, A&&... args) {
   detail::runtime_state& rt =
       how.on != nullptr ? detail::state_of(*how.on) : detail::spawning_runtime();
   detail::fiber_record* r = detail::make_fiber<detail::bound_call_for<F, A...>>(
-      rt, how.stack_size, 2, how.name, std::in_place, std::forward<F>(f), std::forward<A>(args)...);
+      detail::this_place(), rt, how.stack_size, 2, how.name, std::in_place, std::forward<F>(f),
+      std::forward<A>(args)...);
   detail::start_fiber(r);
   record_ = r;
 }
@@ -136,17 +137,18 @@ fiber::fiber(fiber_options how, F&& f, A&&... args) {
 /// the process by std::terminate, after its name and message were printed. \throws as fiber's
 /// constructor.
 template <class F, class... A>
-requires(!std::is_same_v<std::remove_cvref_t<F>, fiber_options>) void go(F&& f, A&&... args) {
+requires(!std::is_same_v<std::remove_cvref_t<F>, fiber_options>)
+    [[gnu::always_inline]] inline void go(F&& f, A&&... args) {
   detail::start_fiber(detail::make_fiber<detail::bound_call_for<F, A...>>(
-      detail::spawning_runtime(), 0, 1, std::string_view{}, std::in_place, std::forward<F>(f),
-      std::forward<A>(args)...));
+      detail::this_place(), detail::spawning_runtime(), 0, 1, std::string_view{}, std::in_place,
+      std::forward<F>(f), std::forward<A>(args)...));
 }
 template <class F, class... A>
-void go(fiber_options how, F&& f, A&&... args) {
+[[gnu::always_inline]] inline void go(fiber_options how, F&& f, A&&... args) {
   detail::runtime_state& rt =
       how.on != nullptr ? detail::state_of(*how.on) : detail::spawning_runtime();
   detail::start_fiber(detail::make_fiber<detail::bound_call_for<F, A...>>(
-      rt, how.stack_size, 1, how.name, std::in_place, std::forward<F>(f),
+      detail::this_place(), rt, how.stack_size, 1, how.name, std::in_place, std::forward<F>(f),
       std::forward<A>(args)...));
 }
 

@@ -15,15 +15,19 @@ void injector::push(fiber_record* first, fiber_record* last, std::uint32_t count
 }
 
 void injector::push_batch_locked(fiber_record* batch) noexcept {
-  batch->ahead = nullptr;
-  (last_ == nullptr ? first_ : last_->ahead) = batch;
+  batch->set_ahead(nullptr);
+  if (last_ == nullptr) {
+    first_ = batch;
+  } else {
+    last_->set_ahead(batch);
+  }
   last_ = batch;
   size_.store(size() + batch->batch_size, std::memory_order_relaxed);
 }
 
 fiber_record* injector::pop_batch_locked() noexcept {
   fiber_record* batch = first_;
-  first_ = batch->ahead;
+  first_ = batch->ahead();
   if (first_ == nullptr) last_ = nullptr;
   size_.store(size() - batch->batch_size, std::memory_order_relaxed);
   return batch;

@@ -67,10 +67,10 @@ void halt() noexcept {
   for (runtime_state* rt = runtimes; rt != nullptr; rt = rt->next_runtime) {
     for (unsigned i = 0, count = rt->worker_count(); i < count; ++i) rt->worker_at(i)->keep_home();
     rt->records.for_each([](fiber_record& r) {
-      if (r.phase.load(std::memory_order_relaxed) != fiber_phase::live) return;
+      if (!is_alive(r.phase.load(std::memory_order_relaxed))) return;
       lsan_keep(&r, sizeof r);
       if (r.bound_stack == nullptr) return;
-      const auto* from = static_cast<const std::byte*>(r.sp);
+      const auto* from = static_cast<const std::byte*>(r.frame.address());
       const stack& s = *r.bound_stack;
       if (from < s.bottom || from >= s.top) from = s.bottom;
       lsan_keep(from, static_cast<std::size_t>(s.top - from));
@@ -133,12 +133,39 @@ void enlist(runtime_state& rt) noexcept {
 }
 
 void delist(runtime_state& rt) noexcept {
-  const std::lock_guard hold(runtimes_lock);
-  for (runtime_state** link = &runtimes; *link != nullptr; link = &(*link)->next_runtime) {
-    if (*link == &rt) {
-      *link = rt.next_runtime;
-      return;
+  for (backoff visitors;; visitors.pause()) {
+    const std::lock_guard hold(runtimes_lock);
+    if (rt.visitors > 0) continue;
+    runtime_state** link = &runtimes;
+    while (*link != &rt) {
+      if (*link == nullptr) return;  // its making failed
+      link = &(*link)->next_runtime;
     }
+    *link = rt.next_runtime;
+    return;
+  }
+}
+
+void for_each_runtime(const std::function<void(runtime_state&)>& visit) {
+  struct cursor {
+    runtime_state* at = nullptr;
+    void go_to(runtime_state* next) noexcept {  // with runtimes_lock held
+      if (at != nullptr) --at->visitors;
+      at = next;
+      if (at != nullptr) ++at->visitors;
+    }
+    ~cursor() {
+      const std::lock_guard hold(runtimes_lock);
+      go_to(nullptr);
+    }
+  } here;
+  for (bool first = true;; first = false) {
+    {
+      const std::lock_guard hold(runtimes_lock);
+      here.go_to(first ? runtimes : here.at->next_runtime);
+    }
+    if (here.at == nullptr) return;
+    visit(*here.at);
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 namespace heddle::detail {
 
@@ -22,7 +23,10 @@ extern atomic<const agent*> ending_main;
 void prepare_process() noexcept;
 
 void enlist(runtime_state& rt) noexcept;
+/// Returns when nobody visits it any more.
 void delist(runtime_state& rt) noexcept;
+/// Calls `visit` with each runtime; it does not end meanwhile. No lock is held.
+void for_each_runtime(const std::function<void(runtime_state&)>& visit);
 
 /// Halts the workers of `rt` when the process exits.
 void halt_at_exit(runtime_state& rt) noexcept;

@@ -81,32 +81,35 @@ class captured_call {
 }  // namespace detail
 
 template <class F, class... A>
-auto runtime::run(F&& f, A&&... args) -> detail::call_result<F, A...> {
+[[gnu::always_inline]] inline auto runtime::run(F&& f, A&&... args)
+    -> detail::call_result<F, A...> {
   using result = detail::call_result<F, A...>;
   using body = detail::captured_call<detail::bound_call_for<F, A...>, result>;
   detail::outcome<result> out;
-  detail::fiber_record* r = detail::make_fiber<body>(*state_, 0, 2, {}, out, std::forward<F>(f),
-                                                     std::forward<A>(args)...);
+  detail::fiber_record* r = detail::make_fiber<body>(detail::this_place(), *state_, 0, 2, {}, out,
+                                                     std::forward<F>(f), std::forward<A>(args)...);
   detail::start_fiber(r);
   detail::join_fiber(r, false);
   return out.take();
 }
 
 template <class F, class... A>
-void runtime::go(F&& f, A&&... args) {
+[[gnu::always_inline]] inline void runtime::go(F&& f, A&&... args) {
   detail::start_fiber(detail::make_fiber<detail::bound_call_for<F, A...>>(
-      *state_, 0, 1, {}, std::in_place, std::forward<F>(f), std::forward<A>(args)...));
+      detail::this_place(), *state_, 0, 1, {}, std::in_place, std::forward<F>(f),
+      std::forward<A>(args)...));
 }
 
 /// Makes a runtime for one call, runs `f(args...)` in it and destroys it: fibers that are still
 /// alive are cancelled and waited for. What main() does. Otherwise as runtime::run.
 template <class F, class... A>
-requires(!std::is_same_v<std::remove_cvref_t<F>, options>) decltype(auto) run(F&& f, A&&... args) {
+requires(!std::is_same_v<std::remove_cvref_t<F>, options>)
+    [[gnu::always_inline]] inline decltype(auto) run(F&& f, A&&... args) {
   runtime rt;
   return rt.run(std::forward<F>(f), std::forward<A>(args)...);
 }
 template <class F, class... A>
-decltype(auto) run(options wanted, F&& f, A&&... args) {
+[[gnu::always_inline]] inline decltype(auto) run(options wanted, F&& f, A&&... args) {
   runtime rt(wanted);
   return rt.run(std::forward<F>(f), std::forward<A>(args)...);
 }

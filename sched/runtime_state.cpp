@@ -124,7 +124,7 @@ void runtime_state::join_workers() noexcept {
 
 void runtime_state::cancel_all(cancel_reason why) noexcept {
   records.for_each([why](fiber_record& r) {
-    if (r.phase.load(std::memory_order_relaxed) == fiber_phase::live) cancel_fiber(r, why);
+    if (is_alive(r.phase.load(std::memory_order_relaxed))) cancel_fiber(r, why);
   });
 }
 
@@ -141,7 +141,7 @@ void runtime_state::wait_until_empty() noexcept {
              static_cast<unsigned long long>(alive()));
     int named = 0;
     records.for_each([&named](fiber_record& r) {
-      if (r.phase.load(std::memory_order_relaxed) != fiber_phase::live || ++named > 10) return;
+      if (!is_alive(r.phase.load(std::memory_order_relaxed)) || ++named > 10) return;
       complain("  %s has not ended", fiber_label(r).text);
     });
     complain_at = no_deadline;
@@ -184,7 +184,7 @@ fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
     r->id.store(foreign_id_++, std::memory_order_relaxed);
     foreign_spawned_.fetch_add(1, std::memory_order_relaxed);
   }
-  r->sp = nullptr;
+  r->frame.clear();
   r->bound_stack = nullptr;
   r->home = this;
   r->stack_pages = pages;

@@ -83,6 +83,7 @@ class runtime_state {
 
   runtime* face = nullptr;                // set once, before any fiber
   runtime_state* next_runtime = nullptr;  // guarded by the list of all runtimes (process.cpp)
+  unsigned visitors = 0;                  // the same: who goes through that list and is here
   const options opts;
   const unsigned base_workers;
   injector injected;

@@ -38,6 +38,7 @@ void worker::run() noexcept {
   tsan_release(this);
   set_current_worker(this);
   words_ = words_of_this_thread();
+  set_rough_now(real_now_ns());
   // A fiber that is pinned here is sent here by whoever wakes it: the runtime must know this
   // worker.
   for (backoff wait; rt.worker_count() <= index;) wait.pause();
@@ -101,6 +102,18 @@ fiber_record* worker::take_pinned() noexcept {
   return r;
 }
 
+void worker::deliver_pinned(fiber_record* r) noexcept {
+  r->next = nullptr;
+  {
+    const std::lock_guard hold(inbox_lock_);
+    (inbox_last_ == nullptr ? inbox_first_ : inbox_last_->next) = r;
+    inbox_last_ = r;
+    inbox_size_.store(inbox_size_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  light_fence();
+  if (this != current_worker()) rt.wake_worker(*this);
+}
+
 fiber_record* worker::take_injected() noexcept {
   const std::uint32_t waiting = rt.injected.size();
   if (waiting == 0) return nullptr;
@@ -117,7 +130,7 @@ fiber_record* worker::take_injected() noexcept {
   queue.lock();
   for (std::uint32_t i = 1; i < got; ++i) {
     fiber_record* next = rest->next;
-    if (rest->ahead != nullptr) prefetch(rest->ahead);
+    if (const fiber_record* later = rest->ahead()) prefetch(later);
     push_locked(rest);
     rest = next;
   }
@@ -145,6 +158,7 @@ fiber_record* worker::search() noexcept {
     if (found != nullptr) {
       if (woken) rt.held_back.store(0, std::memory_order_relaxed);
       in_fibers.store(true, std::memory_order_relaxed);
+      set_rough_now(real_now_ns());
       // Whoever added work meanwhile left the waking to this searcher.
       const bool last = rt.idle.end_search();
       if (last && (queue.size() > 0 || rt.injected.size() > 0 || rt.bell.is_wanted())) {
@@ -325,7 +339,8 @@ void worker::give_away_queue() noexcept {
     if (r == nullptr) break;
     rt.injected.push(r);
   }
-  if (any) rt.wake_one();
+  // What this worker has put off (begin_or_put_off()) is for others too.
+  if (any || rt.injected.size() > 0) rt.wake_one();
 }
 
 void worker::flush_stacks() noexcept {

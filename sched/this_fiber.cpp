@@ -11,6 +11,10 @@
 namespace heddle {
 
 namespace {
+constexpr detail::wait_kind asleep{"in sleep_for or sleep_until"};
+}  // namespace
+
+namespace {
 
 detail::fiber_record* self() noexcept {
   detail::worker* w = detail::current_worker();
@@ -52,7 +56,7 @@ std::string_view this_fiber::name() noexcept {
 
 void detail::sleep_until_ns(std::int64_t deadline_ns) {
   cancellation_point();
-  waiting wait(true);
+  waiting wait(true, {asleep});
   const commit nothing{[](void*) noexcept {}, nullptr};
   if (wait.sleep(nothing, deadline_ns) == case_cancelled) throw_cancelled();
 }

@@ -87,6 +87,7 @@ void cancellation_point_of(agent& self) {
 void ready(agent& who, place where) noexcept {
   if (who.is_fiber) {
     auto& r = static_cast<fiber_record&>(who);
+    r.phase.store(fiber_phase::live, std::memory_order_relaxed);
     r.home->schedule(&r, where);
     return;
   }
@@ -105,9 +106,11 @@ void ready_list::wake_all() noexcept {
   }
 }
 
-void sleep_unclaimed(agent& self, commit publish) noexcept {
+void sleep_unclaimed(agent& self, wait_note& note, commit publish) noexcept {
   if (self.is_fiber) {
     worker* w = current_worker();
+    note.since_ns = w->rough_now_ns();
+    static_cast<fiber_record&>(self).note_wait(&note);
     w->count_park();
     w->park(publish);
     return;
@@ -159,13 +162,6 @@ void waiting::announce(void* self) noexcept {
   if (claimed) ready(who);
 }
 
-waiting::waiting(bool cancellable) noexcept
-    : self_(this_agent()),
-      scope_(cancellable ? self_.scope : nullptr),
-      ticket_(self_.claim.next(cancellable && self_.is_fiber &&
-                               (scope_ == nullptr || !scope_->shielded))),
-      cancellable_(cancellable) {}
-
 case_index waiting::sleep(commit publish, std::int64_t deadline_ns,
                           const std::stop_token* token) noexcept {
   if (token == nullptr || !token->stop_possible()) return sleep(publish, deadline_ns);
@@ -187,6 +183,8 @@ case_index waiting::sleep(commit publish, std::int64_t deadline_ns, stop_case* s
 
 case_index waiting::sleep_as_fiber() noexcept {
   worker* w = current_worker();
+  note_.since_ns = w->rough_now_ns();
+  static_cast<fiber_record&>(self_).note_wait(&note_);
   w->count_park();
   w->park({&waiting::announce, this});
 

@@ -21,6 +21,7 @@
 #include <heddle/base/random.hpp>
 #include <heddle/base/spin_lock.hpp>
 #include <heddle/fiber/agent.hpp>
+#include <heddle/sched/cancel.hpp>
 #include <heddle/sched/timer.hpp>
 #include <heddle/sched/worker.hpp>
 
@@ -77,8 +78,25 @@ inline commit unlocking(spin_lock& lock) noexcept {
   return {[](void* l) noexcept { static_cast<spin_lock*>(l)->unlock(); }, &lock};
 }
 
-/// Puts the caller to sleep until ready(); `publish` runs when it is off its stack.
-void sleep_unclaimed(agent& self, commit publish) noexcept;
+/// What one can wait for; a constant for each.
+struct wait_kind {
+  const char* what;  // as in "waits to lock mutex 0x12345678": before the address
+};
+/// What a wait is for: its kind, and the object, or null.
+struct wait_reason {
+  const wait_kind& kind;
+  const void* object = nullptr;
+};
+/// What lies on the stack of one who waits, for who looks at it.
+struct wait_note {
+  explicit wait_note(wait_reason reason) noexcept : why(reason) {}
+  wait_reason why;
+  std::int64_t since_ns;  // real time, known to some 10 ms; set when it goes to sleep
+};
+
+/// Puts the caller to sleep until ready(); `publish` runs when it is off its stack. `note` lies on
+/// that stack.
+void sleep_unclaimed(agent& self, wait_note& note, commit publish) noexcept;
 
 class waiting;
 
@@ -109,7 +127,13 @@ class stop_case {
 class waiting {
  public:
   /// With `cancellable`, a cancellation of the fiber or a deadline_scope may win.
-  explicit waiting(bool cancellable) noexcept;
+  waiting(bool cancellable, wait_reason why) noexcept
+      : self_(this_agent()),
+        note_(why),
+        scope_(cancellable ? self_.scope : nullptr),
+        ticket_(self_.claim.next(cancellable && self_.is_fiber &&
+                                 (scope_ == nullptr || !scope_->shielded))),
+        cancellable_(cancellable) {}
   waiting(const waiting&) = delete;
   waiting& operator=(const waiting&) = delete;
 
@@ -131,6 +155,7 @@ class waiting {
   case_index sleep_as_thread() noexcept;
 
   agent& self_;
+  wait_note note_;
   const cancel_scope* const scope_;  // null: none counts
   const ticket ticket_;
   const bool cancellable_;

@@ -66,7 +66,7 @@ std::uint64_t worker::next_id() noexcept {
 /// What the one who arrives owes the one who left; then who arrived is the current fiber.
 [[gnu::always_inline]] inline void worker::finish_arrival(arrival from) noexcept {
   auto* w = static_cast<worker*>(from.payload);
-  w->left_->sp = from.left_sp;
+  w->left_->frame.save(from.left_sp);
   w->queue.unlock();
   if (w->commit_.run != nullptr) {
     const commit then = w->commit_;
@@ -80,22 +80,51 @@ std::uint64_t worker::next_id() noexcept {
 }
 
 template <bool dying>
-[[gnu::always_inline]] inline void worker::leave_for(context& self, fiber_record* next) noexcept {
-  context* to = &home_;
-  if (next != nullptr && (next->sp != nullptr || bind_stack(next))) {
-    to = next;
-    current_.store(next, std::memory_order_relaxed);
+[[gnu::always_inline]] inline void worker::leave_for(context& self, fiber_record* as,
+                                                     fiber_record* next) noexcept {
+  context* to = next;
+  void* sp = nullptr;
+  if (next != nullptr) {
+    set_current(next);
+    // Who looks at suspended fibers marks their frames, passes a heavy fence, and leaves those
+    // alone that are somebody's current one (look.hpp).
+    light_fence();
+    sp = next->frame.take();
+    if (sp == nullptr) sp = begin_or_put_off(next, as);
+  }
+  if (sp != nullptr) {
     bump(turns);
-  } else if (&self == &home_) {
-    queue.unlock();
-    return;
   } else {
-    current_.store(nullptr, std::memory_order_relaxed);
+    set_current(nullptr);
+    if (&self == &home_) {
+      queue.unlock();
+      return;
+    }
+    to = &home_;
+    sp = home_.frame.take();
   }
   left_ = &self;
   tsan_release(&self);
-  finish_arrival(switch_context<dying>(self, *to, words_, this));
+  finish_arrival(switch_context<dying>(self, *to, sp, words_, this));
   tsan_acquire(&self);
+}
+
+// Of one that has no frame yet, or one that somebody looks at; `as` is leaving. Returns where it
+// begins; null: it is somewhere else now.
+void* worker::begin_or_put_off(fiber_record* next, fiber_record* as) noexcept {
+  if (!next->frame.exists()) {
+    set_current(as);
+    void* const sp = bind_stack(next);
+    if (sp != nullptr) set_current(next);
+    return sp;
+  }
+  // Not to wait until the look is over: who leaves may hold the lock of what it waits for.
+  if (next->pins != 0) {
+    deliver_pinned(next);
+  } else {
+    rt.injected.push(next);
+  }
+  return nullptr;
 }
 
 // Whom to run after the running fiber; null: go home. The queue is locked.
@@ -111,7 +140,7 @@ inline fiber_record* worker::pick_locked() noexcept {
   // The youngest first, if it has not started: what one fiber starts is done before what was
   // started earlier branches out, which keeps few stacks in use. Now and then the oldest.
   if (fiber_record* youngest = queue.youngest_locked();
-      youngest != nullptr && youngest->sp == nullptr && ++streak_ <= max_streak && !chaos(4)) {
+      youngest != nullptr && !youngest->frame.exists() && ++streak_ <= max_streak && !chaos(4)) {
     return queue.pop_youngest_locked();
   }
   streak_ = 0;
@@ -139,7 +168,7 @@ void worker::run_until_home(fiber_record* next) noexcept {
     return;
   }
   budget_ = switch_budget;
-  leave_for<false>(home_, next);
+  leave_for<false>(home_, nullptr, next);
 }
 
 bool worker::halt() noexcept {
@@ -165,13 +194,14 @@ void worker::yield() noexcept {
   }
   queue.lock();
   fiber_record* next = pick_locked();
-  if (next == nullptr && budget_ > 0) {
+  if (next == nullptr && budget_ > 0 && rt.injected.size() == 0 &&
+      inbox_size_.load(std::memory_order_relaxed) == 0) {
     bump(idle_yields);
     queue.unlock();
     return;
   }
   push_locked(self);
-  leave_for<false>(*self, next);
+  leave_for<false>(*self, self, next);
 }
 
 void worker::park(commit then) noexcept {
@@ -182,7 +212,7 @@ void worker::park(commit then) noexcept {
   queue.lock();
   fiber_record* next = pick_locked();
   commit_ = then;
-  leave_for<false>(*self, next);
+  leave_for<false>(*self, self, next);
 }
 
 void worker::schedule(fiber_record* r, place where) noexcept {
@@ -220,7 +250,7 @@ void worker::schedule(fiber_record* r, place where) noexcept {
     last->next = r;
     last = r;
     fiber_record*& earlier = before[i % prefetch_distance];
-    if (earlier != nullptr) earlier->ahead = r;
+    if (earlier != nullptr) earlier->set_ahead(r);
     earlier = r;
   }
   rt.injected.push(first, last, half);
@@ -256,10 +286,10 @@ inline void worker::end_current(fiber_record* self) noexcept {
 
   queue.lock();
   fiber_record* next = pick_locked();
-  if (reuses_last_stack && next != nullptr && next->sp == nullptr && next->stack_pages == pages) {
+  if (reuses_last_stack && next != nullptr && !next->frame.exists() && next->stack_pages == pages) {
     next->bound_stack = place_here;
     adopt_stack(*next, ended_, words_);
-    current_.store(next, std::memory_order_relaxed);
+    set_current(next);
     bump(turns);
     queue.unlock();
     count_end();
@@ -268,7 +298,7 @@ inline void worker::end_current(fiber_record* self) noexcept {
   }
   ended_stack_ = place_here;
   commit_ = {&worker::release_ended, this};
-  leave_for<true>(ended_, next);
+  leave_for<true>(ended_, self, next);
   __builtin_unreachable();
 }
 
@@ -292,7 +322,7 @@ void worker::release_ended(void* self) noexcept {
   if (w->rt.stopping.load(std::memory_order_relaxed)) w->rt.note_end();
 }
 
-bool worker::bind_stack(fiber_record* r) noexcept {
+void* worker::bind_stack(fiber_record* r) noexcept {
   stack* s = nullptr;
   if (r->stack_pages == 0) {
     auto cached = stack_count.load(std::memory_order_relaxed);
@@ -308,11 +338,10 @@ bool worker::bind_stack(fiber_record* r) noexcept {
   if (s == nullptr) {
     // Nothing of it has run: it can wait outside the queues until a stack comes free.
     rt.wait_for_stack(r);
-    return false;
+    return nullptr;
   }
   r->bound_stack = s;
-  prepare_context(*r, *s, &heddle_fiber_entry, nobody_);
-  return true;
+  return prepare_context(*r, *s, &heddle_fiber_entry, nobody_);
 }
 
 inline stack* worker::take_stack(std::uint32_t& cached) noexcept {
@@ -359,18 +388,6 @@ void worker::put_record(fiber_record* r) noexcept {
     rt.records.put(records_ + record_count_, record_cache - record_count_);
   }
   records_[record_count_++] = r;
-}
-
-void worker::deliver_pinned(fiber_record* r) noexcept {
-  r->next = nullptr;
-  {
-    const std::lock_guard hold(inbox_lock_);
-    (inbox_last_ == nullptr ? inbox_first_ : inbox_last_->next) = r;
-    inbox_last_ = r;
-    inbox_size_.store(inbox_size_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  }
-  light_fence();
-  if (this != current_worker()) rt.wake_worker(*this);
 }
 
 }  // namespace heddle::detail

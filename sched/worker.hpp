@@ -64,6 +64,8 @@ class alignas(cache_line) worker {
   fiber_record* take_record();  // std::system_error
   void put_record(fiber_record* r) noexcept;
   std::uint64_t next_id() noexcept;
+  /// Real time, as the watchdog, or this worker when it last came to work, read it.
+  std::int64_t rough_now_ns() const noexcept { return rough_now_.load(std::memory_order_relaxed); }
   void count_spawn() noexcept { bump(spawned); }
   void count_park() noexcept { bump(parks); }
   void count_wake() noexcept { bump(wakes); }
@@ -73,6 +75,14 @@ class alignas(cache_line) worker {
   }
 
   // Any thread.
+  /// current(), and what was done before it became that is seen.
+  fiber_record* current_now() const noexcept {
+    // (wk.8) acquire: sees what the last one left; pairs with (wk.7).
+    return current_.load(std::memory_order_acquire);
+  }
+  void set_rough_now(std::int64_t now_ns) noexcept {
+    rough_now_.store(now_ns, std::memory_order_relaxed);
+  }
   /// Hands over a fiber that must run here (no_migrate).
   void deliver_pinned(fiber_record* r) noexcept;
   void wake() noexcept;
@@ -129,6 +139,11 @@ class alignas(cache_line) worker {
   static constexpr bool reuses_last_stack = true;
 #endif
 
+  void set_current(fiber_record* r) noexcept {
+    // (wk.7) release: that the last one's frame was taken is seen by who finds this one; pairs with
+    // (wk.8).
+    current_.store(r, std::memory_order_release);
+  }
   static void bump(atomic<std::uint64_t>& counter) noexcept {
     counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
@@ -137,7 +152,8 @@ class alignas(cache_line) worker {
   static void finish_arrival(arrival from) noexcept;
   fiber_record* pick_locked() noexcept;
   template <bool dying>
-  void leave_for(context& self, fiber_record* next) noexcept;
+  void leave_for(context& self, fiber_record* as, fiber_record* next) noexcept;
+  void* begin_or_put_off(fiber_record* next, fiber_record* as) noexcept;
   void end_current(fiber_record* self) noexcept;
   void push_locked(fiber_record* r) noexcept {
     if (queue.push_locked(r)) [[likely]]
@@ -149,7 +165,7 @@ class alignas(cache_line) worker {
   void wake_somebody(place where) noexcept;
   fiber_record* pick() noexcept;
   void run_until_home(fiber_record* next) noexcept;
-  bool bind_stack(fiber_record* r) noexcept;
+  void* bind_stack(fiber_record* r) noexcept;
   stack* take_stack(std::uint32_t& cached) noexcept;
   void release_stack(stack* s) noexcept;
   static void release_ended(void* self) noexcept;
@@ -172,6 +188,7 @@ class alignas(cache_line) worker {
   void flush_stacks() noexcept;
 
   atomic<fiber_record*> current_{nullptr};  // read by the watchdog too
+  atomic<std::int64_t> rough_now_{0};       // written by the watchdog too
   context* left_ = nullptr;  // who has just left, until the one who arrives saved its stack pointer
   commit commit_;
   thread_words words_;

@@ -62,9 +62,9 @@ class async_body {
 
 /// False: there is no room for another fiber, and `may_defer`.
 template <class State>
-bool start_async(const state_ref<State>& state, bool may_defer) {
+bool start_async(const void* from, const state_ref<State>& state, bool may_defer) {
   try {
-    start_fiber(make_fiber<async_body<State>>(spawning_runtime(), 0, 1, {}, state));
+    start_fiber(make_fiber<async_body<State>>(from, spawning_runtime(), 0, 1, {}, state));
     return true;
   } catch (const std::system_error& e) {
     if (may_defer && e.code() == std::errc::resource_unavailable_try_again) return false;
@@ -85,7 +85,8 @@ bool start_async(const state_ref<State>& state, bool may_defer) {
 /// \throws std::invalid_argument for a null callable; std::system_error: as fiber's constructor, or
 ///   (invalid_argument) for a policy of neither; std::bad_alloc; what copying `f` and `args` throws
 template <class F, class... A>
-[[nodiscard]] future<detail::async_result<F, A...>> async(std::launch policy, F&& f, A&&... args) {
+[[nodiscard, gnu::always_inline]] inline future<detail::async_result<F, A...>> async(
+    std::launch policy, F&& f, A&&... args) {
   using result = detail::async_result<F, A...>;
   using state = detail::async_state<result, detail::bound_call_for<F, A...>>;
   const bool may_start = (policy & std::launch::async) != std::launch{};
@@ -95,12 +96,13 @@ template <class F, class... A>
                             "heddle: async() with a policy that is neither async nor deferred");
   }
   detail::state_ref<state> made(new state(std::forward<F>(f), std::forward<A>(args)...));
-  if (!may_start || !detail::start_async(made, may_defer)) made->defer();
+  if (!may_start || !detail::start_async(detail::this_place(), made, may_defer)) made->defer();
   return detail::future_maker::make<result>(std::move(made));
 }
 /// async(std::launch::async | std::launch::deferred, f, args...).
 template <class F, class... A>
-[[nodiscard]] future<detail::async_result<F, A...>> async(F&& f, A&&... args) {
+[[nodiscard, gnu::always_inline]] inline future<detail::async_result<F, A...>> async(F&& f,
+                                                                                     A&&... args) {
   return heddle::async(std::launch::async | std::launch::deferred, std::forward<F>(f),
                        std::forward<A>(args)...);
 }

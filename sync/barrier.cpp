@@ -7,6 +7,10 @@
 
 namespace heddle::detail {
 
+namespace {
+constexpr wait_kind at_barrier{"at barrier"};
+}  // namespace
+
 barrier_core::~barrier_core() {
 #if defined(HEDDLE_ASSERTIONS)
   const std::lock_guard hold(lock_);
@@ -63,7 +67,8 @@ void barrier_core::sleep_locked() noexcept {
   agent& self = this_agent();
   waiter me(self, {});
   waiting_.push_back(me);
-  sleep_unclaimed(self, unlocking(lock_));
+  wait_note note({at_barrier, this});
+  sleep_unclaimed(self, note, unlocking(lock_));
 }
 
 void barrier_core::begin_phase() noexcept {

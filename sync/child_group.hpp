@@ -69,9 +69,10 @@ class child_group {
   child_group& operator=(const child_group&) = delete;
 
   /// Starts a child, in the runtime where a fiber started here and now belongs, that calls
-  /// `Work(parts...)(group, its record)`. A Work lets no exception out. Throws as heddle::go.
+  /// `Work(parts...)(group, its record)`. A Work lets no exception out. `from`: whose code starts
+  /// it. Throws as heddle::go.
   template <class Work, class... Parts>
-  void spawn(Parts&&... parts);
+  void spawn(const void* from, Parts&&... parts);
 
   /// The child `who` failed: its exception is what wait() throws, if it is the first; the others
   /// are cancelled.
@@ -128,10 +129,10 @@ class child_call {
 };
 
 template <class Work, class... Parts>
-void child_group::spawn(Parts&&... parts) {
+void child_group::spawn(const void* from, Parts&&... parts) {
   using call = child_call<Work>;
-  fiber_record* r =
-      make_fiber<call>(spawning_runtime(), 0, 1, {}, std::in_place, std::forward<Parts>(parts)...);
+  fiber_record* r = make_fiber<call>(from, spawning_runtime(), 0, 1, {}, std::in_place,
+                                     std::forward<Parts>(parts)...);
   start(r, static_cast<call*>(r->callable())->place());
 }
 

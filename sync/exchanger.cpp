@@ -5,6 +5,10 @@
 
 namespace heddle::detail {
 
+namespace {
+constexpr wait_kind exchanging{"for a partner at exchanger"};
+}  // namespace
+
 exchanger_core::partner exchanger_core::meet(void* offer) {
   cancellation_point();
   waiting_.lock.lock();
@@ -14,7 +18,7 @@ exchanger_core::partner exchanger_core::meet(void* offer) {
     return met;
   }
   offer_ = offer;
-  waiting wait(true);
+  waiting wait(true, {exchanging, this});
   const case_index winner = waiting_.sleep(wait, unlocking(waiting_.lock), {}, [] {});
   if (winner == case_cancelled) throw_cancelled();
   return {};

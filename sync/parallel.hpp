@@ -35,9 +35,10 @@ requires takes_token_and<F, X>
 struct loop_result<F, X> : std::invoke_result<F&, std::stop_token, X> {
 };
 
-/// Runs `visit(i, call)` for each i in [0, count), where `call(x)`, for an X, calls `f`.
+/// Runs `visit(i, call)` for each i in [0, count), where `call(x)`, for an X, calls `f`. `from`:
+/// whose code wants it.
 template <class X, class F, class Visit>
-void run_parallel(std::uint64_t count, F& f, Visit visit) {
+void run_parallel(const void* from, std::uint64_t count, F& f, Visit visit) {
   refuse_null(f);
   auto body_for = [&f, &visit](fiber_record& self) {
     if constexpr (takes_token_and<F, X>) {
@@ -51,7 +52,7 @@ void run_parallel(std::uint64_t count, F& f, Visit visit) {
       };
     }
   };
-  parallel_loop loop(count, body_for);
+  parallel_loop loop(from, count, body_for);
   loop.run();
 }
 
@@ -113,6 +114,59 @@ class numbered {
   std::uint64_t size_;
 };
 
+template <class I, class F>
+void parallel_for_from(const void* place, I first, I last, F&& f) {
+  static_assert((std::integral<I> && !std::same_as<I, bool>) || std::random_access_iterator<I>,
+                "parallel_for counts with integers or random-access iterators");
+  if constexpr (std::integral<I>) {
+    // Unsigned, where nothing overflows: from the lowest to the highest value it is 2^64 - 1.
+    using number = std::make_unsigned_t<I>;
+    static_assert(sizeof(I) <= sizeof(std::uint64_t), "parallel_for counts up to 64 bits");
+    const auto low = static_cast<number>(first);
+    const std::uint64_t count =
+        first < last ? static_cast<number>(static_cast<number>(last) - low) : number{0};
+    run_parallel<I>(place, count, f, [low](std::uint64_t i, auto&& call) {
+      static_cast<void>(call(static_cast<I>(static_cast<number>(low + static_cast<number>(i)))));
+    });
+  } else {
+    const auto count = first < last ? static_cast<std::uint64_t>(last - first) : 0;
+    run_parallel<I>(place, count, f, [first](std::uint64_t i, auto&& call) {
+      static_cast<void>(call(first + static_cast<std::iter_difference_t<I>>(i)));
+    });
+  }
+}
+
+template <class R, class F>
+void parallel_for_each_from(const void* place, R&& range, F&& f) {
+  static_assert(std::ranges::input_range<R>, "parallel_for_each goes over a range");
+  cancellation_point();
+  refuse_null(f);
+  numbered<std::remove_reference_t<R>> elements(range);
+  run_parallel<std::ranges::range_reference_t<R>>(
+      place, elements.size(), f,
+      [&](std::uint64_t i, auto&& call) { static_cast<void>(call(elements[i])); });
+}
+
+template <class R, class F>
+auto parallel_map_from(const void* place, R&& range, F&& f) {
+  static_assert(std::ranges::input_range<R>, "parallel_map goes over a range");
+  using reference = std::ranges::range_reference_t<R>;
+  using result = std::decay_t<typename loop_result<std::remove_reference_t<F>, reference>::type>;
+  static_assert(!std::is_void_v<result>, "parallel_map needs results; see parallel_for_each");
+  cancellation_point();
+  refuse_null(f);
+  numbered<std::remove_reference_t<R>> elements(range);
+  // Each in an object of its own: neighbours in a std::vector<bool> cannot be written at once.
+  std::vector<std::optional<result>> results(static_cast<std::size_t>(elements.size()));
+  run_parallel<reference>(place, elements.size(), f, [&](std::uint64_t i, auto&& call) {
+    results[static_cast<std::size_t>(i)].emplace(call(elements[i]));
+  });
+  std::vector<result> all;
+  all.reserve(results.size());
+  for (auto& each : results) all.push_back(*std::move(each));
+  return all;
+}
+
 }  // namespace detail
 
 /// Calls `f(i)` for each i in [first, last), an integer or a random-access iterator; for none where
@@ -135,25 +189,8 @@ class numbered {
 /// \throws cancelled; what an iteration threw; std::invalid_argument for a null callable;
 ///   std::system_error or std::bad_alloc if not even one fiber can be had
 template <class I, class F>
-void parallel_for(I first, I last, F&& f) {
-  static_assert((std::integral<I> && !std::same_as<I, bool>) || std::random_access_iterator<I>,
-                "parallel_for counts with integers or random-access iterators");
-  if constexpr (std::integral<I>) {
-    // Unsigned, where nothing overflows: from the lowest to the highest value it is 2^64 - 1.
-    using number = std::make_unsigned_t<I>;
-    static_assert(sizeof(I) <= sizeof(std::uint64_t), "parallel_for counts up to 64 bits");
-    const auto low = static_cast<number>(first);
-    const std::uint64_t count =
-        first < last ? static_cast<number>(static_cast<number>(last) - low) : number{0};
-    detail::run_parallel<I>(count, f, [low](std::uint64_t i, auto&& call) {
-      static_cast<void>(call(static_cast<I>(static_cast<number>(low + static_cast<number>(i)))));
-    });
-  } else {
-    const auto count = first < last ? static_cast<std::uint64_t>(last - first) : 0;
-    detail::run_parallel<I>(count, f, [first](std::uint64_t i, auto&& call) {
-      static_cast<void>(call(first + static_cast<std::iter_difference_t<I>>(i)));
-    });
-  }
+[[gnu::always_inline]] inline void parallel_for(I first, I last, F&& f) {
+  detail::parallel_for_from(detail::this_place(), first, last, std::forward<F>(f));
 }
 
 /// Calls `f(element)` for each element of a range; otherwise as parallel_for. A sized random-access
@@ -162,37 +199,16 @@ void parallel_for(I first, I last, F&& f) {
 /// to the caller before any element was worked on. Elements of a std::vector<bool> share bytes: to
 /// write them is a race.
 template <class R, class F>
-void parallel_for_each(R&& range, F&& f) {
-  static_assert(std::ranges::input_range<R>, "parallel_for_each goes over a range");
-  detail::cancellation_point();
-  detail::refuse_null(f);
-  detail::numbered<std::remove_reference_t<R>> elements(range);
-  detail::run_parallel<std::ranges::range_reference_t<R>>(
-      elements.size(), f,
-      [&](std::uint64_t i, auto&& call) { static_cast<void>(call(elements[i])); });
+[[gnu::always_inline]] inline void parallel_for_each(R&& range, F&& f) {
+  detail::parallel_for_each_from(detail::this_place(), std::forward<R>(range), std::forward<F>(f));
 }
 
 /// As parallel_for_each, and returns what `f(element)` returned, decayed: a std::vector in the
 /// range's order (bool too). The results need be movable, nothing more.
 template <class R, class F>
-auto parallel_map(R&& range, F&& f) {
-  static_assert(std::ranges::input_range<R>, "parallel_map goes over a range");
-  using reference = std::ranges::range_reference_t<R>;
-  using result =
-      std::decay_t<typename detail::loop_result<std::remove_reference_t<F>, reference>::type>;
-  static_assert(!std::is_void_v<result>, "parallel_map needs results; see parallel_for_each");
-  detail::cancellation_point();
-  detail::refuse_null(f);
-  detail::numbered<std::remove_reference_t<R>> elements(range);
-  // Each in an object of its own: neighbours in a std::vector<bool> cannot be written at once.
-  std::vector<std::optional<result>> results(static_cast<std::size_t>(elements.size()));
-  detail::run_parallel<reference>(elements.size(), f, [&](std::uint64_t i, auto&& call) {
-    results[static_cast<std::size_t>(i)].emplace(call(elements[i]));
-  });
-  std::vector<result> all;
-  all.reserve(results.size());
-  for (auto& each : results) all.push_back(*std::move(each));
-  return all;
+[[gnu::always_inline]] inline auto parallel_map(R&& range, F&& f) {
+  return detail::parallel_map_from(detail::this_place(), std::forward<R>(range),
+                                   std::forward<F>(f));
 }
 
 }  // namespace heddle

@@ -95,10 +95,13 @@ class parallel_core : sharer {
   bool refill(strip& mine) noexcept;
 
  protected:
-  explicit parallel_core(std::uint64_t count) noexcept : unowned_(count) {}
+  parallel_core(const void* from, std::uint64_t count) noexcept
+      : started_from(from), unowned_(count) {}
   ~parallel_core() = default;
   /// Starts a child that calls refill() until it is false, and does what it gets.
   virtual void start_runner(child_group& runners) = 0;
+
+  const void* const started_from;  // whose code runs the loop
 
  private:
   friend class strip;
@@ -119,7 +122,8 @@ class parallel_core : sharer {
 template <class Make>
 class parallel_loop final : public parallel_core {
  public:
-  parallel_loop(std::uint64_t count, Make& make) noexcept : parallel_core(count), make_(make) {}
+  parallel_loop(const void* from, std::uint64_t count, Make& make) noexcept
+      : parallel_core(from, count), make_(make) {}
 
  private:
   class runner {
@@ -152,7 +156,7 @@ class parallel_loop final : public parallel_core {
     parallel_loop& loop_;
   };
 
-  void start_runner(child_group& runners) override { runners.spawn<runner>(*this); }
+  void start_runner(child_group& runners) override { runners.spawn<runner>(started_from, *this); }
 
   Make& make_;
 };

@@ -7,6 +7,10 @@
 
 namespace heddle::detail {
 
+namespace {
+constexpr wait_kind acquiring{"to acquire semaphore"};
+}  // namespace
+
 semaphore_core::~semaphore_core() { waiting_.expect_empty("semaphore", this); }
 
 bool semaphore_core::acquire_slow(const wait_limits& limits) {
@@ -21,7 +25,7 @@ bool semaphore_core::acquire_slow(const wait_limits& limits) {
     waiting_.lock.unlock();
     return true;
   }
-  waiting wait(true);
+  waiting wait(true, {acquiring, this});
   const case_index winner = waiting_.sleep(wait, unlocking(waiting_.lock), limits, [] {});
   if (winner == case_cancelled) throw_cancelled();
   return winner == 0;

@@ -47,7 +47,9 @@ class task_group {
   /// \throws cancelled; std::invalid_argument for a null callable; std::system_error,
   ///   std::bad_alloc; what moving `f` throws. Then nothing was started.
   template <class F>
-  void spawn(F&& f);
+  [[gnu::always_inline]] void spawn(F&& f) {
+    spawn_from(detail::this_place(), std::forward<F>(f));
+  }
 
   /// Blocks until all children have ended and what they owned is destroyed, which happens before
   /// the return; then rethrows the first exception that left one: each time, as errgroup does. A
@@ -68,6 +70,9 @@ class task_group {
  private:
   template <class Call>
   class task;
+
+  template <class F>
+  void spawn_from(const void* place, F&& f);
 
   void take_room() {
     // Only who waits is at a cancellation point.
@@ -114,10 +119,10 @@ class task_group::task {
 };
 
 template <class F>
-void task_group::spawn(F&& f) {
+void task_group::spawn_from(const void* place, F&& f) {
   take_room();
   try {
-    children_.spawn<task<detail::bound_call_for<F>>>(*this, std::forward<F>(f));
+    children_.spawn<task<detail::bound_call_for<F>>>(place, *this, std::forward<F>(f));
   } catch (...) {
     give_room();
     throw;
@@ -177,6 +182,42 @@ gathered<R> take_gathered(outcome<R>& out) {
   }
 }
 
+template <class... F>
+auto gather_from(const void* place, F&&... f) {
+  cancellation_point();
+  std::tuple<outcome<kept_result<F>>...> outcomes;
+  return std::apply(
+      [&](auto&... out) -> std::tuple<gathered<kept_result<F>>...> {
+        {
+          child_group children;
+          (children.spawn<gathered_call<bound_call_for<F>, kept_result<F>>>(place, out,
+                                                                            std::forward<F>(f)),
+           ...);
+          children.wait();
+        }
+        return {take_gathered(out)...};
+      },
+      outcomes);
+}
+
+template <class... F>
+auto race_from(const void* place, F&&... f) {
+  static_assert(sizeof...(F) > 0, "a race() of nothing would never end");
+  using result = std::common_type_t<call_result<F>...>;
+  cancellation_point();
+  std::array<outcome<result>, sizeof...(F)> outcomes;
+  outcome<result>* winner = nullptr;
+  {
+    child_group runners;
+    std::size_t next = 0;
+    (runners.spawn<racing_call<bound_call_for<F>, result>>(place, outcomes[next++], winner,
+                                                           std::forward<F>(f)),
+     ...);
+    runners.wait();
+  }
+  return winner->take();
+}
+
 }  // namespace detail
 
 /// Runs all of `f()...` at once, each in a fiber of its own, and returns their results in order: a
@@ -190,21 +231,8 @@ gathered<R> take_gathered(outcome<R>& out) {
 /// \throws cancelled; what one of them threw; as task_group::spawn, when those that were started
 ///   have been cancelled and have ended
 template <class... F>
-auto gather(F&&... f) {
-  detail::cancellation_point();
-  std::tuple<detail::outcome<detail::kept_result<F>>...> outcomes;
-  return std::apply(
-      [&](auto&... out) -> std::tuple<detail::gathered<detail::kept_result<F>>...> {
-        {
-          detail::child_group children;
-          (children.spawn<detail::gathered_call<detail::bound_call_for<F>, detail::kept_result<F>>>(
-               out, std::forward<F>(f)),
-           ...);
-          children.wait();
-        }
-        return {detail::take_gathered(out)...};
-      },
-      outcomes);
+[[gnu::always_inline]] inline auto gather(F&&... f) {
+  return detail::gather_from(detail::this_place(), std::forward<F>(f)...);
 }
 
 /// Runs all of `f()...` at once, each in a fiber of its own; the first to finish wins, by its
@@ -212,21 +240,8 @@ auto gather(F&&... f) {
 /// (cancel_reason::requested) and waited for; what they return or throw is dropped. Returns the
 /// winner's result as the std::common_type_t of all (void if all are void). Otherwise as gather().
 template <class... F>
-auto race(F&&... f) {
-  static_assert(sizeof...(F) > 0, "a race() of nothing would never end");
-  using result = std::common_type_t<detail::call_result<F>...>;
-  detail::cancellation_point();
-  std::array<detail::outcome<result>, sizeof...(F)> outcomes;
-  detail::outcome<result>* winner = nullptr;
-  {
-    detail::child_group runners;
-    std::size_t next = 0;
-    (runners.spawn<detail::racing_call<detail::bound_call_for<F>, result>>(outcomes[next++], winner,
-                                                                           std::forward<F>(f)),
-     ...);
-    runners.wait();
-  }
-  return winner->take();
+[[gnu::always_inline]] inline auto race(F&&... f) {
+  return detail::race_from(detail::this_place(), std::forward<F>(f)...);
 }
 
 }  // namespace heddle

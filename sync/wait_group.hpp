@@ -81,10 +81,10 @@ class grouped_call {
 }  // namespace detail
 
 template <class F>
-void wait_group::go(F&& f) {
+[[gnu::always_inline]] inline void wait_group::go(F&& f) {
   using body = detail::grouped_call<detail::bound_call_for<F>>;
-  detail::fiber_record* r =
-      detail::make_fiber<body>(detail::spawning_runtime(), 0, 1, {}, *this, std::forward<F>(f));
+  detail::fiber_record* r = detail::make_fiber<body>(
+      detail::this_place(), detail::spawning_runtime(), 0, 1, {}, *this, std::forward<F>(f));
   add(1);
   detail::start_fiber(r);
 }

@@ -17,7 +17,7 @@ using heddle_test::start_line;
 namespace {
 
 struct iterations : heddle::detail::parallel_core {
-  explicit iterations(std::uint64_t count) : parallel_core(count) {}
+  explicit iterations(std::uint64_t count) : parallel_core(nullptr, count) {}
   void start_runner(heddle::detail::child_group&) override { ADD_FAILURE(); }
 };
 

@@ -18,6 +18,18 @@ namespace {
 
 using namespace heddle_test;
 
+// However long it takes from one yield to the next: what comes from outside needs no more of them.
+TEST(Starvation, NotByOneWhoSeldomYields) {
+  heddle::runtime rt({.workers = 1});
+  rt.run([&] {
+    std::atomic<bool> ran{false};
+    std::thread([&] { rt.go([&] { ran = true; }); }).join();
+    int yields = 0;
+    for (; !ran.load() && yields < 100; ++yields) heddle::this_fiber::yield();
+    EXPECT_LE(yields, 2);
+  });
+}
+
 TEST(Starvation, NotByABufferedStream) {
   expect_all_get_a_turn([](std::atomic<bool>& over) {
     heddle::channel<int> c(16);

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSL-1.0
+// unwind: heddle_walk_from(frame, f, x) calls f(x). Its unwind information says that it was called
+//   from where the context was left: that its caller's registers lie in the frame that
+//   Boost.Context saved.
+#include <heddle/fiber/switch.hpp>
+#include <heddle/fiber/unwind.hpp>
+
+#include <unwind.h>
+
+#include <cstdint>
+
+extern "C" {
+void heddle_walk_from(const void* frame, void (*f)(void*), void* x) noexcept;
+}
+
+#if defined(__x86_64__)
+// MXCSR, x87; 0x08 r12 r13 r14 r15 rbx rbp; 0x38 where it goes on; above: the stack as it was left.
+asm(R"(
+  .text
+  .p2align 4
+  .globl heddle_walk_from
+  .hidden heddle_walk_from
+  .type heddle_walk_from, @function
+heddle_walk_from:
+  .cfi_startproc
+  pushq %rbx
+  .cfi_adjust_cfa_offset 8
+  .cfi_rel_offset rbx, 0
+  movq %rdi, %rbx
+  movq %rsi, %rax
+  movq %rdx, %rdi
+  .cfi_remember_state
+  .cfi_def_cfa rbx, 0x40
+  .cfi_offset rip, -0x08
+  .cfi_offset rbp, -0x10
+  .cfi_offset rbx, -0x18
+  .cfi_offset r15, -0x20
+  .cfi_offset r14, -0x28
+  .cfi_offset r13, -0x30
+  .cfi_offset r12, -0x38
+  call *%rax
+  .cfi_restore_state
+  popq %rbx
+  .cfi_adjust_cfa_offset -8
+  .cfi_restore rbx
+  ret
+  .cfi_endproc
+  .size heddle_walk_from, . - heddle_walk_from
+)");
+#elif defined(__aarch64__)
+// 0x00 d8 to d15; 0x40 x19 to x28; 0x90 x29 x30; 0xa0 where it goes on; above: the stack as it was
+// left.
+asm(R"(
+  .text
+  .p2align 4
+  .globl heddle_walk_from
+  .hidden heddle_walk_from
+  .type heddle_walk_from, %function
+heddle_walk_from:
+  .cfi_startproc
+  stp x29, x30, [sp, #-32]!
+  .cfi_adjust_cfa_offset 32
+  .cfi_rel_offset x29, 0
+  .cfi_rel_offset x30, 8
+  str x19, [sp, #16]
+  .cfi_rel_offset x19, 16
+  mov x19, x0
+  mov x0, x2
+  .cfi_remember_state
+  .cfi_def_cfa x19, 0xb0
+  .cfi_offset x19, -0x70
+  .cfi_offset x20, -0x68
+  .cfi_offset x21, -0x60
+  .cfi_offset x22, -0x58
+  .cfi_offset x23, -0x50
+  .cfi_offset x24, -0x48
+  .cfi_offset x25, -0x40
+  .cfi_offset x26, -0x38
+  .cfi_offset x27, -0x30
+  .cfi_offset x28, -0x28
+  .cfi_offset x29, -0x20
+  .cfi_offset x30, -0x10
+  blr x1
+  .cfi_restore_state
+  ldr x19, [sp, #16]
+  .cfi_restore x19
+  ldp x29, x30, [sp], #32
+  .cfi_adjust_cfa_offset -32
+  .cfi_restore x29
+  .cfi_restore x30
+  ret
+  .cfi_endproc
+  .size heddle_walk_from, . - heddle_walk_from
+)");
+#endif
+
+namespace heddle::detail {
+
+namespace {
+
+struct walk {
+  const void** into;
+  std::size_t room;
+  std::size_t skip;  // frames that are ours
+  std::size_t count = 0;
+};
+
+_Unwind_Reason_Code visit(_Unwind_Context* at, void* x) noexcept {
+  auto& w = *static_cast<walk*>(x);
+  if (w.skip > 0) {
+    --w.skip;
+    return _URC_NO_REASON;
+  }
+  const auto address = static_cast<std::uintptr_t>(_Unwind_GetIP(at));
+  if (address == 0 || w.count == w.room) return _URC_END_OF_STACK;
+  w.into[w.count++] = reinterpret_cast<const void*>(address);
+  return _URC_NO_REASON;
+}
+
+[[gnu::noinline]] void run(void* w) noexcept {
+  _Unwind_Backtrace(&visit, w);
+  asm volatile("");  // no tail call: the frame is one of those that are skipped
+}
+
+}  // namespace
+
+[[gnu::noinline]] std::size_t addresses_here(const void** into, std::size_t room) noexcept {
+  walk w{into, room, 2};
+  run(&w);
+  asm volatile("");
+  return w.count;
+}
+
+std::size_t addresses_of(const void* frame, const void** into, std::size_t room) noexcept {
+  walk w{into, room, 2};
+  heddle_walk_from(static_cast<const std::byte*>(frame) + registers_offset, &run, &w);
+  return w.count;
+}
+
+}  // namespace heddle::detail
