@@ -35,7 +35,7 @@ struct sighting {
   fiber_record* who = nullptr;
   std::uint64_t id = 0;
   fiber_state state = fiber_state::not_started;
-  const wait_kind* kind = nullptr;
+  const char* what = nullptr;
   const void* object = nullptr;
   std::int64_t since_ns = 0;
   const void* started_from = nullptr;
@@ -46,7 +46,7 @@ struct sighting {
 /// Fibers that are alike.
 struct herd {
   fiber_state state;
-  const wait_kind* kind;
+  const char* what;
   const void* started_from;
   std::vector<const void*> frames;
   std::size_t size = 0;
@@ -82,11 +82,11 @@ void roll_call::visit(runtime_state& rt) {
     sighting& s = batch_[batch_size_];
     s.who = &r;
     s.id = r.id.load(std::memory_order_relaxed);
-    s.started_from = r.started_from();
-    s.state = fiber_state::runnable;
-    s.kind = nullptr;
+    s.state = fiber_state::not_started;
+    s.what = nullptr;
     s.object = nullptr;
     s.since_ns = 0;
+    s.started_from = r.started_from();
     s.frame_count = 0;
     if (s.id == 0) return;
     if (++batch_size_ == look_batch) look(rt);
@@ -97,16 +97,13 @@ void roll_call::visit(runtime_state& rt) {
 void roll_call::look(runtime_state& rt) {
   std::array<fiber_record*, look_batch> records;
   for (std::size_t i = 0; i < batch_size_; ++i) records[i] = batch_[i].who;
-  std::size_t at = 0;
-  bool held[look_batch] = {};
   look_at_suspended(rt, records.data(), batch_size_,
-                    [&](fiber_record& r, const void* frame) noexcept {
-                      while (batch_[at].who != &r) ++at;
-                      sighting& s = batch_[at];
-                      held[at] = true;
-                      if (const wait_note* note = r.waits_for()) {
+                    [&](std::size_t i, const void* frame) noexcept {
+                      sighting& s = batch_[i];
+                      s.state = fiber_state::runnable;
+                      if (const wait_note* note = s.who->waits_for()) {
                         s.state = fiber_state::waits;
-                        s.kind = &note->why.kind;
+                        s.what = note->why.what;
                         s.object = note->why.object;
                         s.since_ns = note->since_ns;
                       }
@@ -115,14 +112,13 @@ void roll_call::look(runtime_state& rt) {
   const fiber_record* self = running_fiber();
   for (std::size_t i = 0; i < batch_size_; ++i) {
     sighting& s = batch_[i];
-    if (s.who == self) {
-      s.state = fiber_state::runs;
-      s.frame_count = addresses_here(s.frames.data(), most_frames);
-    } else if (!held[i]) {
-      const bool has_stack = s.who->frame.exists();
-      s.state = is_current(rt, *s.who) ? fiber_state::runs
-                : has_stack            ? fiber_state::runnable
-                                       : fiber_state::not_started;
+    if (s.who == self) s.frame_count = addresses_here(s.frames.data(), most_frames);
+    if (s.state == fiber_state::not_started) {  // else it was looked at
+      if (is_current(rt, *s.who)) {
+        s.state = fiber_state::runs;
+      } else if (s.who->frame.exists()) {
+        s.state = fiber_state::runnable;
+      }
     }
     // Else the record is another fiber's by now.
     if (s.who->id.load(std::memory_order_relaxed) == s.id) enter(s);
@@ -137,13 +133,13 @@ void roll_call::enter(const sighting& s) {
     key.append(reinterpret_cast<const char*>(&value), sizeof value);
   };
   append(s.state);
-  append(s.kind);
+  append(s.what);
   append(s.started_from);
   key.append(reinterpret_cast<const char*>(s.frames.data()), s.frame_count * sizeof(void*));
   herd& h = herds_[key];
   if (h.size == 0) {
     h.state = s.state;
-    h.kind = s.kind;
+    h.what = s.what;
     h.started_from = s.started_from;
     h.frames.assign(s.frames.data(), s.frames.data() + s.frame_count);
     h.object = s.object;
@@ -205,7 +201,7 @@ void roll_call::write(std::ostream& out, const herd& h) {
       out << (many ? " have" : " has") << " not run yet";
       break;
     case fiber_state::waits:
-      out << (many ? " wait " : " waits ") << h.kind->what;
+      out << (many ? " wait " : " waits ") << h.what;
       if (h.object != nullptr && h.same_object) out << " " << h.object;
       out << (many ? ", the first for " : " for ") << duration_text(real_now_ns() - h.oldest_ns);
       break;
@@ -251,7 +247,7 @@ void roll_call::write_trace(std::ostream& out, const herd& h) {
 
 void dump(std::ostream& out) {
   detail::roll_call all;
-  detail::for_each_runtime([&all](detail::runtime_state& rt) { all.visit(rt); });
+  for (detail::runtime_cursor at; at.here() != nullptr; at.next()) all.visit(*at.here());
   all.write(out);
 }
 

@@ -53,7 +53,9 @@ class saved_frame {
   }
 
   bool exists() const noexcept { return word() != none; }
-  bool is_marked() const noexcept { return exists() && (word() & 1) != 0; }
+  bool is_marked_at(const void* sp) const noexcept {
+    return word() == (reinterpret_cast<std::uintptr_t>(sp) | 1);
+  }
   /// Where it is, or was last; for who marked it, and for tools.
   const void* address() const noexcept {
     return reinterpret_cast<const void*>(word() & ~std::uintptr_t{1});

@@ -16,10 +16,6 @@
 namespace heddle::detail {
 
 namespace {
-constexpr wait_kind in_blocking{"for the end of its blocking() call"};
-}  // namespace
-
-namespace {
 constexpr std::int64_t linger_ns = 10'000'000'000;
 
 // thread_local: whose blocking call, or whose fiber that exits the process, is on this thread; no
@@ -44,7 +40,7 @@ struct blocking_pool::queued_job : waiter {
 
 void blocking_pool::run(blocking_job& job, bool is_cancellation_point) {
   ensure_thread();
-  waiting wait(is_cancellation_point, {in_blocking});
+  waiting wait(is_cancellation_point, {"for the end of its blocking() call"});
   queued_job me(wait, job);
   lock_.lock();
   jobs_.push_back(me);

@@ -78,8 +78,6 @@ namespace detail {
 
 namespace {
 
-constexpr wait_kind joining{"for the end of fiber"};
-
 [[noreturn, gnu::cold]] void throw_stands_still(fiber_record& r) {
   throw std::system_error(
       std::make_error_code(std::errc::resource_deadlock_would_occur),
@@ -93,7 +91,7 @@ constexpr wait_kind joining{"for the end of fiber"};
 void join_fiber(fiber_record* r, bool is_cancellation_point) {
   if (is_cancellation_point) cancellation_point();
   if (process_exits() && stands_still(*r)) throw_stands_still(*r);
-  waiting wait(is_cancellation_point, {joining, r});
+  waiting wait(is_cancellation_point, {"for the end of fiber", r});
   HEDDLE_CHECK(&wait.who() != r,
                "a fiber destroys its own handle, which waits for its end (a global one by calling "
                "exit): detach() it before");

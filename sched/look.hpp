@@ -27,7 +27,7 @@ extern constinit spin_lock looking;  // the one who looks
 /// Whether `r` is some worker's current fiber.
 bool is_current(const runtime_state& rt, const fiber_record& r) noexcept;
 
-/// Calls `visit(record, frame)` with those of `count` records of `rt` that are suspended, each
+/// Calls `visit(index, frame)` for those of `count` records of `rt` that are suspended, each
 /// while it is held where it is. At most look_batch at a time.
 inline constexpr std::size_t look_batch = 16;
 
@@ -44,9 +44,9 @@ void look_at_suspended(const runtime_state& rt, fiber_record* const* records, st
   for (std::size_t i = 0; i < count; ++i) {
     if (frames[i] == nullptr) continue;
     fiber_record& r = *records[i];
-    if (!is_current(rt, r) && r.frame.is_marked() && r.frame.address() == frames[i]) {
+    if (!is_current(rt, r) && r.frame.is_marked_at(frames[i])) {
       tsan_acquire(&r);  // released when it left
-      visit(r, frames[i]);
+      visit(i, frames[i]);
       tsan_release(&r);  // acquired when it goes on
     }
     r.frame.unmark(frames[i]);

@@ -146,27 +146,25 @@ void delist(runtime_state& rt) noexcept {
   }
 }
 
-void for_each_runtime(const std::function<void(runtime_state&)>& visit) {
-  struct cursor {
-    runtime_state* at = nullptr;
-    void go_to(runtime_state* next) noexcept {  // with runtimes_lock held
-      if (at != nullptr) --at->visitors;
-      at = next;
-      if (at != nullptr) ++at->visitors;
-    }
-    ~cursor() {
-      const std::lock_guard hold(runtimes_lock);
-      go_to(nullptr);
-    }
-  } here;
-  for (bool first = true;; first = false) {
-    {
-      const std::lock_guard hold(runtimes_lock);
-      here.go_to(first ? runtimes : here.at->next_runtime);
-    }
-    if (here.at == nullptr) return;
-    visit(*here.at);
-  }
+void runtime_cursor::go_to_locked(runtime_state* rt) noexcept {
+  if (at_ != nullptr) --at_->visitors;
+  at_ = rt;
+  if (at_ != nullptr) ++at_->visitors;
+}
+
+runtime_cursor::runtime_cursor() noexcept {
+  const std::lock_guard hold(runtimes_lock);
+  go_to_locked(runtimes);
+}
+
+runtime_cursor::~runtime_cursor() {
+  const std::lock_guard hold(runtimes_lock);
+  go_to_locked(nullptr);
+}
+
+void runtime_cursor::next() noexcept {
+  const std::lock_guard hold(runtimes_lock);
+  go_to_locked(at_->next_runtime);
 }
 
 void halt_at_exit(runtime_state& rt) noexcept {

@@ -8,7 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 
 namespace heddle::detail {
 
@@ -25,8 +24,21 @@ void prepare_process() noexcept;
 void enlist(runtime_state& rt) noexcept;
 /// Returns when nobody visits it any more.
 void delist(runtime_state& rt) noexcept;
-/// Calls `visit` with each runtime; it does not end meanwhile. No lock is held.
-void for_each_runtime(const std::function<void(runtime_state&)>& visit);
+/// Goes through the runtimes. The one that it is at does not end meanwhile; no lock is held.
+class runtime_cursor {
+ public:
+  runtime_cursor() noexcept;  // at the first
+  ~runtime_cursor();
+  runtime_cursor(const runtime_cursor&) = delete;
+  runtime_cursor& operator=(const runtime_cursor&) = delete;
+
+  runtime_state* here() const noexcept { return at_; }  // null: past the last
+  void next() noexcept;
+
+ private:
+  void go_to_locked(runtime_state* rt) noexcept;
+  runtime_state* at_ = nullptr;
+};
 
 /// Halts the workers of `rt` when the process exits.
 void halt_at_exit(runtime_state& rt) noexcept;

@@ -11,10 +11,6 @@
 namespace heddle {
 
 namespace {
-constexpr detail::wait_kind asleep{"in sleep_for or sleep_until"};
-}  // namespace
-
-namespace {
 
 detail::fiber_record* self() noexcept {
   detail::worker* w = detail::current_worker();
@@ -56,7 +52,7 @@ std::string_view this_fiber::name() noexcept {
 
 void detail::sleep_until_ns(std::int64_t deadline_ns) {
   cancellation_point();
-  waiting wait(true, {asleep});
+  waiting wait(true, {"in sleep_for or sleep_until"});
   const commit nothing{[](void*) noexcept {}, nullptr};
   if (wait.sleep(nothing, deadline_ns) == case_cancelled) throw_cancelled();
 }

@@ -78,13 +78,9 @@ inline commit unlocking(spin_lock& lock) noexcept {
   return {[](void* l) noexcept { static_cast<spin_lock*>(l)->unlock(); }, &lock};
 }
 
-/// What one can wait for; a constant for each.
-struct wait_kind {
-  const char* what;  // as in "waits to lock mutex 0x12345678": before the address
-};
-/// What a wait is for: its kind, and the object, or null.
+/// What a wait is for.
 struct wait_reason {
-  const wait_kind& kind;
+  const char* what;  // as in "waits to lock mutex 0x12345678": before the address. A literal
   const void* object = nullptr;
 };
 /// What lies on the stack of one who waits, for who looks at it.

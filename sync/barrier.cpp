@@ -7,10 +7,6 @@
 
 namespace heddle::detail {
 
-namespace {
-constexpr wait_kind at_barrier{"at barrier"};
-}  // namespace
-
 barrier_core::~barrier_core() {
 #if defined(HEDDLE_ASSERTIONS)
   const std::lock_guard hold(lock_);
@@ -67,7 +63,7 @@ void barrier_core::sleep_locked() noexcept {
   agent& self = this_agent();
   waiter me(self, {});
   waiting_.push_back(me);
-  wait_note note({at_barrier, this});
+  wait_note note({"at barrier", this});
   sleep_unclaimed(self, note, unlocking(lock_));
 }
 

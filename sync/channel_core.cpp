@@ -7,12 +7,6 @@
 
 namespace heddle::detail {
 
-namespace {
-constexpr wait_kind sending{"to send to channel"};
-constexpr wait_kind receiving{"to receive from channel"};
-constexpr wait_kind at_nil_channel{"at a nil channel, which is never ready"};
-}  // namespace
-
 channel_waiter* channel_core::claim_from(line& at) noexcept {
   channel_waiter* w;
   do {
@@ -33,7 +27,8 @@ void channel_core::withdraw(line& at, channel_waiter& w, spin_lock& guard) noexc
 // opened as soon as the waiter is linked: who finds it needs `guard`.
 wait_end channel_core::wait(line& at, spin_lock& guard, spin_lock* other, void* value,
                             std::int64_t deadline_ns, turn* mine) {
-  waiting wait(true, {&at == &in_.receivers ? receiving : sending, this});
+  waiting wait(true,
+               {&at == &in_.receivers ? "to receive from channel" : "to send to channel", this});
   channel_waiter me(wait.who(), wait.claim(), value);
   enqueue(at, me, mine);
   if (other != nullptr) other->unlock();
@@ -73,7 +68,7 @@ bool channel_core::close() noexcept {
 }
 
 void channel_core::wait_at_nothing(std::int64_t deadline_ns) {
-  waiting wait(true, {at_nil_channel});
+  waiting wait(true, {"at a nil channel, which is never ready"});
   const commit nothing{[](void*) noexcept {}, nullptr};
   if (wait.sleep(nothing, deadline_ns) == case_cancelled) throw_cancelled();
 }

@@ -13,10 +13,6 @@
 namespace heddle::detail {
 
 namespace {
-constexpr wait_kind at_children{"for the children of group"};
-}  // namespace
-
-namespace {
 
 /// Somebody uses the group while this lives: its destructor waits for them.
 class visit {
@@ -184,7 +180,7 @@ bool child_group::sleep(bool is_cancellation_point, idle_bell* bell) {
     waiting_.lock.unlock();
     return true;
   }
-  waiting wait(is_cancellation_point, {at_children, this});
+  waiting wait(is_cancellation_point, {"for the children of group", this});
   case_index winner;
   if (bell == nullptr) {
     winner = waiting_.sleep(wait, unlocking(waiting_.lock), {}, [] {});

@@ -9,10 +9,6 @@
 
 namespace heddle {
 
-namespace {
-constexpr detail::wait_kind at_condition_variable{"at condition_variable"};
-}  // namespace
-
 condition_variable::~condition_variable() { waiters_.expect_empty("condition_variable", this); }
 
 void condition_variable::wait(std::unique_lock<mutex>& lock) {
@@ -23,7 +19,7 @@ bool condition_variable::wait_until_ns(std::unique_lock<mutex>& lock, std::int64
   HEDDLE_DCHECK(lock.owns_lock(), "condition_variable %p: the lock handed to wait is not locked",
                 static_cast<void*>(this));
   detail::cancellation_point();
-  detail::waiting wait(true, {at_condition_variable, this});
+  detail::waiting wait(true, {"at condition_variable", this});
   struct parties {
     condition_variable* condition;
     mutex* held;

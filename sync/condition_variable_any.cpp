@@ -8,10 +8,6 @@
 
 namespace heddle::detail {
 
-namespace {
-constexpr wait_kind at_condition_variable_any{"at condition_variable_any"};
-}  // namespace
-
 condition_core::~condition_core() {
 #if defined(HEDDLE_ASSERTIONS)
   {
@@ -40,7 +36,7 @@ case_index condition_core::place::sleep(std::int64_t deadline_ns,
     leave();
     return 0;
   }
-  waiting wait(true, {at_condition_variable_any, &condition_});
+  waiting wait(true, {"at condition_variable_any", &condition_});
   claim = wait.claim();
   asleep_ = true;
   const case_index winner = wait.sleep(unlocking(condition_.lock_), deadline_ns, token);

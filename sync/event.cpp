@@ -7,10 +7,6 @@
 
 namespace heddle {
 
-namespace {
-constexpr detail::wait_kind at_event{"for event"};
-}  // namespace
-
 event::~event() { waiting_.expect_empty("event", this); }
 
 void event::set() noexcept {
@@ -43,7 +39,7 @@ bool event::wait_until_ns(std::int64_t deadline_ns, const std::uint64_t* start) 
     waiting_.lock.unlock();
     return was_set;
   }
-  detail::waiting wait(true, {at_event, this});
+  detail::waiting wait(true, {"for event", this});
   const detail::case_index winner =
       waiting_.sleep(wait, detail::unlocking(waiting_.lock), {.deadline_ns = deadline_ns}, [] {});
   if (winner == detail::case_cancelled) detail::throw_cancelled();

@@ -5,10 +5,6 @@
 
 namespace heddle::detail {
 
-namespace {
-constexpr wait_kind exchanging{"for a partner at exchanger"};
-}  // namespace
-
 exchanger_core::partner exchanger_core::meet(void* offer) {
   cancellation_point();
   waiting_.lock.lock();
@@ -18,7 +14,7 @@ exchanger_core::partner exchanger_core::meet(void* offer) {
     return met;
   }
   offer_ = offer;
-  waiting wait(true, {exchanging, this});
+  waiting wait(true, {"for a partner at exchanger", this});
   const case_index winner = waiting_.sleep(wait, unlocking(waiting_.lock), {}, [] {});
   if (winner == case_cancelled) throw_cancelled();
   return {};

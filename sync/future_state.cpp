@@ -5,10 +5,6 @@
 
 namespace heddle::detail {
 
-namespace {
-constexpr wait_kind at_future{"for the result of future"};
-}  // namespace
-
 void throw_future_error(std::future_errc why) { throw std::future_error(why); }
 
 // At the end of who has set the outcome; with a reference that was kept for that.
@@ -82,7 +78,7 @@ bool future_core::sleep(std::int64_t deadline_ns) {
     waiting_.lock.unlock();
     return true;
   }
-  waiting wait(true, {at_future, this});
+  waiting wait(true, {"for the result of future", this});
   const case_index winner =
       waiting_.sleep(wait, unlocking(waiting_.lock), {.deadline_ns = deadline_ns}, [] {});
   if (winner == case_cancelled) throw_cancelled();

@@ -8,10 +8,6 @@
 
 namespace heddle {
 
-namespace {
-constexpr detail::wait_kind at_latch{"at latch"};
-}  // namespace
-
 latch::~latch() { waiting_.expect_empty("latch", this); }
 
 void latch::count_down(std::ptrdiff_t update) noexcept {
@@ -59,7 +55,7 @@ void latch::wait_counted() const {
     waiting_.lock.unlock();
     return;
   }
-  detail::waiting wait(true, {at_latch, this});
+  detail::waiting wait(true, {"at latch", this});
   const detail::case_index winner =
       waiting_.sleep(wait, detail::unlocking(waiting_.lock), {}, [] {});
   if (winner == detail::case_cancelled) detail::throw_cancelled();

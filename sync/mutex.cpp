@@ -10,10 +10,6 @@
 
 namespace heddle {
 
-namespace {
-constexpr detail::wait_kind locking_mutex{"to lock mutex"};
-}  // namespace
-
 namespace detail {
 
 /// Who waits for a mutex; on its stack. Without a ticket nothing but an unlock ends the wait, and
@@ -85,7 +81,7 @@ bool mutex::owned() noexcept {
   for (bool again = false;; again = true) {
     std::optional<detail::waiting> wait;
     if (is_timed || limits.token != nullptr)
-      wait.emplace(false, detail::wait_reason{locking_mutex, this});
+      wait.emplace(false, detail::wait_reason{"to lock mutex", this});
     detail::mutex_waiter w(detail::this_agent(), wait ? wait->claim() : detail::ticket());
     lock_.lock();
     if (!enqueue(w, mine, again)) {
@@ -93,7 +89,7 @@ bool mutex::owned() noexcept {
       return owned();
     }
     if (!wait) {
-      detail::wait_note note({locking_mutex, this});
+      detail::wait_note note({"to lock mutex", this});
       detail::sleep_unclaimed(*w.who, note, detail::unlocking(lock_));
     } else if (wait->sleep(detail::unlocking(lock_), limits.deadline_ns, limits.token) != 0) {
       return withdraw(w);

@@ -6,10 +6,6 @@
 
 namespace heddle {
 
-namespace {
-constexpr detail::wait_kind at_call_once{"for the call that runs under once_flag"};
-}  // namespace
-
 /// Who waits for the end; on its stack.
 struct once_flag::visitor : detail::waiter {
   visitor(once_flag& f, detail::agent& caller) noexcept
@@ -40,7 +36,7 @@ bool once_flag::begin() noexcept {
                   "for itself",
                   static_cast<void*>(this));
     visitor me(*this, detail::this_agent());
-    detail::wait_note note({at_call_once, this});
+    detail::wait_note note({"for the call that runs under once_flag", this});
     detail::sleep_unclaimed(*me.who, note, {&once_flag::enlist, &me});
   }
 }

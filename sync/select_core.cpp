@@ -14,10 +14,6 @@ namespace heddle {
 
 namespace detail {
 
-namespace {
-constexpr wait_kind selecting{"in a select"};
-}  // namespace
-
 /// One select, on the stack of its caller.
 class selection {
  public:
@@ -228,7 +224,7 @@ void selection::ask_clocks(bool again) {
 
 // With all channels locked, which are open afterwards. `none`: a clock is to be asked again.
 std::size_t selection::sleep_locked() {
-  waiting wait(true, {selecting});
+  waiting wait(true, {"in a select"});
   for (channel_arm* c = first_locked_; c != nullptr; c = c->next_) {
     c->waiter_.emplace(wait.who(), wait.claim(), c->place(), c->index_);
     c->enqueue_locked();

@@ -7,10 +7,6 @@
 
 namespace heddle::detail {
 
-namespace {
-constexpr wait_kind acquiring{"to acquire semaphore"};
-}  // namespace
-
 semaphore_core::~semaphore_core() { waiting_.expect_empty("semaphore", this); }
 
 bool semaphore_core::acquire_slow(const wait_limits& limits) {
@@ -25,7 +21,7 @@ bool semaphore_core::acquire_slow(const wait_limits& limits) {
     waiting_.lock.unlock();
     return true;
   }
-  waiting wait(true, {acquiring, this});
+  waiting wait(true, {"to acquire semaphore", this});
   const case_index winner = waiting_.sleep(wait, unlocking(waiting_.lock), limits, [] {});
   if (winner == case_cancelled) throw_cancelled();
   return winner == 0;

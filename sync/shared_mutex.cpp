@@ -8,11 +8,6 @@
 
 namespace heddle {
 
-namespace {
-constexpr detail::wait_kind locking_shared_mutex{"to lock shared_mutex"};
-constexpr detail::wait_kind sharing_mutex{"to lock_shared shared_mutex"};
-}  // namespace
-
 namespace detail {
 
 /// Who waits for a shared_mutex; on its stack.
@@ -57,7 +52,8 @@ bool shared_mutex::lock_slow_within(std::uint64_t share,
     detail::cpu_relax();
   }
   for (;;) {
-    detail::waiting wait(false, {share == exclusive ? locking_shared_mutex : sharing_mutex, this});
+    detail::waiting wait(
+        false, {share == exclusive ? "to lock shared_mutex" : "to lock_shared shared_mutex", this});
     detail::shared_waiter w(wait, share);
     lock_.lock();
     if (!enqueue_locked(w, limits.mine)) {

@@ -7,10 +7,6 @@
 
 namespace heddle {
 
-namespace {
-constexpr detail::wait_kind at_wait_group{"at wait_group"};
-}  // namespace
-
 wait_group::~wait_group() { waiting_.expect_empty("wait_group", this); }
 
 void wait_group::add(std::ptrdiff_t n) noexcept {
@@ -62,7 +58,7 @@ void wait_group::wait() {
     waiting_.lock.unlock();
     return;
   }
-  detail::waiting wait(true, {at_wait_group, this});
+  detail::waiting wait(true, {"at wait_group", this});
   const auto winner = waiting_.sleep(wait, detail::unlocking(waiting_.lock), {}, [this] {
     if (waiting_.empty_locked()) state_.fetch_and(~waiters, std::memory_order_relaxed);
   });
