@@ -100,7 +100,9 @@ HEDDLE_CREW_TEST(SelectTimed, ADurationCountsFromTheSelectsStart) {
       const auto start = steady_clock::now();
       EXPECT_EQ(select(times_out, on_receive(c)), 0u);
       EXPECT_GE(steady_clock::now() - start, 3ms);
-      EXPECT_EQ(select(times_out, otherwise()), 1u);
+      // It has not elapsed, unless the machine had something else to do for so long.
+      const auto again = steady_clock::now();
+      EXPECT_TRUE(select(times_out, otherwise()) == 1 || steady_clock::now() - again >= 3ms);
     }
   });
   all.join();
