@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // symbols: asking libbacktrace, and the dynamic linker.
 #include <heddle/debug/symbols.hpp>
+#include <heddle/sched/overflow.hpp>
 
 #include <cxxabi.h>
 #include <dlfcn.h>
@@ -156,6 +157,76 @@ const std::vector<code_line>& symbols::before(const void* return_address) {
   // One byte before it is the call.
   if (known.empty()) known = look_up(static_cast<const char*>(return_address) - 1);
   return known;
+}
+
+namespace {
+
+/// Writes a mangled function's qualified name, where it is as simple as most are (Itanium C++ ABI,
+/// 5.1: <source-name>s, nested or not); else as it is. Allocates nothing.
+void write_simple_name(const char* mangled, char* out, std::size_t size) noexcept {
+  std::snprintf(out, size, "%s", mangled);
+  if (std::strncmp(mangled, "_Z", 2) != 0) return;
+  const char* at = mangled + 2;
+  const bool nested = *at == 'N';
+  if (nested) ++at;
+  if (nested && *at == 'K') ++at;
+  std::string_view parts[16];
+  std::size_t count = 0;
+  while (*at >= '1' && *at <= '9' && count < 16) {
+    char* name = nullptr;
+    const auto length = std::strtoul(at, &name, 10);
+    if (std::strlen(name) < length) return;
+    parts[count++] = {name, length};
+    at = name + length;
+    if (!nested) break;
+  }
+  if (count == 0 || (nested && *at != 'E')) return;
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < count && used < size; ++i) {
+    const int n = std::snprintf(out + used, size - used, "%s%.*s", i > 0 ? "::" : "",
+                                static_cast<int>(parts[i].size()), parts[i].data());
+    used += n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
+}
+
+}  // namespace
+
+void write_place(const void* return_address, char* out, std::size_t size) noexcept {
+  const void* const address = static_cast<const char*>(return_address) - 1;
+  out[0] = '\0';
+#if defined(HEDDLE_LIBBACKTRACE)
+  struct place {
+    char* out;
+    std::size_t size;
+  } here{out, size};
+  if (one_at_a_time.try_lock()) {
+    if (state() != nullptr) {
+      backtrace_pcinfo(
+          state(), reinterpret_cast<std::uintptr_t>(address),
+          [](void* x, std::uintptr_t, const char* file, int line, const char* function) {
+            auto& to = *static_cast<place*>(x);
+            if (function == nullptr) return 0;
+            char name[120];
+            write_simple_name(function, name, sizeof name);
+            std::snprintf(to.out, to.size, "%s (%s:%d)", name, file != nullptr ? file : "?", line);
+            return 1;
+          },
+          [](void*, const char*, int) {}, &here);
+    }
+    one_at_a_time.unlock();
+  }
+#endif
+  if (out[0] != '\0') return;
+  Dl_info info{};
+  if (::dladdr(address, &info) == 0) {
+    std::snprintf(out, size, "%p", address);
+  } else if (info.dli_sname != nullptr) {
+    std::snprintf(out, size, "%s", info.dli_sname);
+  } else {
+    std::snprintf(out, size, "%s+0x%zx", info.dli_fname,
+                  static_cast<std::size_t>(static_cast<const char*>(address) -
+                                           static_cast<const char*>(info.dli_fbase)));
+  }
 }
 
 std::string to_text(const code_line& where) {

@@ -5,6 +5,7 @@
 #include <heddle/fiber/switch.hpp>
 #include <heddle/fiber/unwind.hpp>
 
+#include <ucontext.h>
 #include <unwind.h>
 
 #include <cstdint>
@@ -101,7 +102,8 @@ namespace {
 struct walk {
   const void** into;
   std::size_t room;
-  std::size_t skip;  // frames that are ours
+  std::size_t skip;                   // frames that are ours
+  std::uintptr_t interrupted_at = 0;  // or: all before this one is
   std::size_t count = 0;
 };
 
@@ -111,10 +113,25 @@ _Unwind_Reason_Code visit(_Unwind_Context* at, void* x) noexcept {
     --w.skip;
     return _URC_NO_REASON;
   }
-  const auto address = static_cast<std::uintptr_t>(_Unwind_GetIP(at));
+  int is_place_itself = 0;
+  auto address = static_cast<std::uintptr_t>(_Unwind_GetIPInfo(at, &is_place_itself));
+  if (w.interrupted_at != 0) {
+    if (is_place_itself == 0 || address != w.interrupted_at) return _URC_NO_REASON;
+    w.interrupted_at = 0;
+  }
   if (address == 0 || w.count == w.room) return _URC_END_OF_STACK;
+  if (is_place_itself != 0) ++address;
   w.into[w.count++] = reinterpret_cast<const void*>(address);
   return _URC_NO_REASON;
+}
+
+std::uintptr_t place_in(const void* machine) noexcept {
+  const auto& context = static_cast<const ucontext_t*>(machine)->uc_mcontext;
+#if defined(__x86_64__)
+  return static_cast<std::uintptr_t>(context.gregs[REG_RIP]);
+#elif defined(__aarch64__)
+  return static_cast<std::uintptr_t>(context.pc);
+#endif
 }
 
 [[gnu::noinline]] void run(void* w) noexcept {
@@ -135,6 +152,69 @@ std::size_t addresses_of(const void* frame, const void** into, std::size_t room)
   walk w{into, room, 2};
   heddle_walk_from(static_cast<const std::byte*>(frame) + registers_offset, &run, &w);
   return w.count;
+}
+
+std::size_t addresses_at(const void* machine, const void** into, std::size_t room) noexcept {
+  walk w{into, room, 0, place_in(machine)};
+  run(&w);
+  return w.count;
+}
+
+namespace {
+
+/// Counts on from where a repetition was found.
+struct repetition {
+  const recursion& found;
+  std::uintptr_t interrupted_at;
+  std::size_t skip;
+  std::size_t seen = 0;
+};
+
+constexpr std::size_t most_seen = 10'000'000;
+
+_Unwind_Reason_Code count(_Unwind_Context* at, void* x) noexcept {
+  auto& r = *static_cast<repetition*>(x);
+  const auto address = static_cast<std::uintptr_t>(_Unwind_GetIP(at));
+  if (r.interrupted_at != 0) {
+    if (address != r.interrupted_at) return _URC_NO_REASON;
+    r.interrupted_at = 0;
+  }
+  if (r.skip > 0) {
+    --r.skip;
+    return _URC_NO_REASON;
+  }
+  if (reinterpret_cast<const void*>(address) != r.found.calls[r.seen % r.found.period] ||
+      r.seen == most_seen) {
+    return _URC_END_OF_STACK;
+  }
+  ++r.seen;
+  return _URC_NO_REASON;
+}
+
+}  // namespace
+
+recursion recursion_at(const void* machine) noexcept {
+  recursion found;
+  constexpr std::size_t most_calls = sizeof found.calls / sizeof found.calls[0];
+  constexpr std::size_t window = 8 * most_calls;
+  constexpr std::size_t most_skipped = 8;  // what the last repetition called
+  const void* first[most_skipped + window];
+  const std::size_t got = addresses_at(machine, first, most_skipped + window);
+  for (std::size_t skip = 1; skip < most_skipped && skip + window <= got; ++skip) {
+    for (std::size_t period = 1; period <= most_calls; ++period) {
+      const void** const from = first + skip;
+      std::size_t same = period;
+      while (same < window && from[same] == from[same - period]) ++same;
+      if (same < window) continue;
+      found.period = period;
+      for (std::size_t i = 0; i < period; ++i) found.calls[i] = from[i];
+      repetition all{found, place_in(machine), skip};
+      _Unwind_Backtrace(&count, &all);
+      found.depth = all.seen / period;
+      return found;
+    }
+  }
+  return found;
 }
 
 }  // namespace heddle::detail

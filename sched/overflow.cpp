@@ -2,11 +2,13 @@
 // overflow: the signal handler. It runs on the alternate stack and calls nothing that allocates.
 #include <heddle/base/assert.hpp>
 #include <heddle/fiber/stack.hpp>
+#include <heddle/fiber/unwind.hpp>
 #include <heddle/sched/overflow.hpp>
 #include <heddle/sched/worker.hpp>
 
 #include <signal.h>
 
+#include <cstdio>
 #include <new>
 
 namespace heddle::detail {
@@ -14,12 +16,13 @@ namespace heddle::detail {
 namespace {
 
 constexpr std::size_t alternate_bytes = 64 * 1024;
+constexpr std::size_t deep = 16;  // repetitions that are told
 
 struct sigaction segv_before;
 struct sigaction bus_before;
 
 // A signal handler may not take the record's lock: the fiber itself may hold it.
-void report_if_overflow(const std::byte* at) noexcept {
+void report_if_overflow(const std::byte* at, const void* machine) noexcept {
   worker* w = current_worker();
   fiber_record* r = w != nullptr ? w->current() : nullptr;
   if (r == nullptr || r->bound_stack == nullptr) return;
@@ -35,10 +38,22 @@ void report_if_overflow(const std::byte* at) noexcept {
       static_cast<unsigned long long>(r->id.load(std::memory_order_relaxed)),
       name[0] != '\0' ? " '" : "", name, name[0] != '\0' ? "'" : "", s.of->size() / 1024,
       static_cast<const void*>(at));
+  const recursion calls = recursion_at(machine);
+  if (calls.depth < deep) return;
+  char functions[400] = "";
+  std::size_t length = 0;
+  for (std::size_t i = 0; i < calls.period && length + 1 < sizeof functions; ++i) {
+    char place[200];
+    write_place(calls.calls[i], place, sizeof place);
+    const int n = std::snprintf(functions + length, sizeof functions - length, "%s%s",
+                                i > 0 ? ", called by " : "", place);
+    length += n > 0 ? static_cast<std::size_t>(n) : 0;
+  }
+  complain("it is a recursion, %zu calls deep: %s", calls.depth * calls.period, functions);
 }
 
 void on_fault(int number, siginfo_t* info, void* machine) noexcept {
-  report_if_overflow(static_cast<const std::byte*>(info->si_addr));
+  report_if_overflow(static_cast<const std::byte*>(info->si_addr), machine);
   const struct sigaction& before = number == SIGSEGV ? segv_before : bus_before;
   if ((before.sa_flags & SA_SIGINFO) != 0) {
     before.sa_sigaction(number, info, machine);

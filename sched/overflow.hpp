@@ -4,9 +4,14 @@
 #pragma once
 
 #include <csignal>
+#include <cstddef>
 #include <memory>
 
 namespace heddle::detail {
+
+/// Writes the function at a return address to `out`, with file and line as far as they are known.
+/// In a signal handler of a process that is about to die: allocates nothing. Defined in debug/.
+void write_place(const void* return_address, char* out, std::size_t size) noexcept;
 
 /// Installs the handler (SIGSEGV and SIGBUS). Once per process.
 void install_overflow_handler() noexcept;
