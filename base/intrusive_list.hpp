@@ -36,6 +36,11 @@ class intrusive_list {
     if (first != nullptr) first->unlink();
     return first;
   }
+  /// Calls `visit(member)` with each, in order.
+  template <class Visit>
+  void for_each(Visit&& visit) {
+    for (list_hook* at = root_.next; at != &root_; at = at->next) visit(static_cast<T&>(*at));
+  }
   /// Moves all of `other` to the end of this one.
   void splice_back(intrusive_list& other) noexcept {
     if (other.empty()) return;

@@ -17,6 +17,7 @@
 
 #include <heddle/base/atomic.hpp>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace heddle::detail {
@@ -67,6 +68,8 @@ class claim_word {
     const auto word = word_.load(std::memory_order_relaxed);
     return (word & open_bit) != 0 && (word & cancel_bit) != 0 ? ticket{word} : ticket{};
   }
+  /// Whether a wait is open that nobody has claimed. A hint, but for who holds its owner still.
+  bool is_open() const noexcept { return (word_.load(std::memory_order_relaxed) & open_bit) != 0; }
   /// Who won the last wait. Owner only, after it was made ready.
   case_index winner() const noexcept {
     return static_cast<case_index>(word_.load(std::memory_order_relaxed));
@@ -78,6 +81,19 @@ class claim_word {
 
   atomic<std::uint64_t> word_{0};
 };
+
+#if defined(HEDDLE_ASSERTIONS)
+/// The locks that an agent owns, in the order in which it took them (sync/lock_order.hpp).
+struct held_locks {
+  static constexpr std::size_t room = 8;  // more are not known
+  struct one {
+    const void* lock;
+    const char* kind;
+  };
+  one all[room];
+  std::size_t count = 0;
+};
+#endif
 
 struct agent {
   explicit agent(bool fiber) noexcept : is_fiber(fiber) {}
@@ -101,6 +117,9 @@ struct agent {
   atomic<std::uint8_t> cancel{0};  // of a fiber 0, or 1 + cancel_reason; written once while live
   atomic<std::uint16_t> started_high_{0};
   atomic<std::uint32_t> started_low_{0};
+#if defined(HEDDLE_ASSERTIONS)
+  held_locks held;  // own
+#endif
   union {
     cancel_scope* scope = nullptr;  // own: the innermost one, or null
     void (*entry)(fiber_record&);   // of a fiber, until it first runs: runs the callable and

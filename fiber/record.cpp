@@ -9,7 +9,9 @@
 
 namespace heddle::detail {
 
+#if !defined(HEDDLE_ASSERTIONS)
 static_assert(sizeof(fiber_record) <= 4 * cache_line);
+#endif
 
 fiber_extras& extras_of(fiber_record& r) {
   {

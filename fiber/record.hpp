@@ -53,10 +53,10 @@ struct fiber_extras {
   at_end_node* at_end = nullptr;    // own: what it does when its locals are gone, newest first
 };
 
-//   free ──> live ──(it goes to sleep)──> parked
-//             │ ^────(it is made ready)─────┘
+//   free ──> live ──(it goes to sleep)──> parked, or tied: only its owner ends its wait
+//             │ ^────(it is made ready)─────┘             (sched/wait.hpp)
 //             └──(its function returned)──> ended ──> free
-enum class fiber_phase : std::uint8_t { free, ended, live, parked };
+enum class fiber_phase : std::uint8_t { free, ended, live, parked, tied };
 inline bool is_alive(fiber_phase p) noexcept { return p >= fiber_phase::live; }
 
 struct alignas(cache_line) fiber_record final : context, agent {
@@ -80,9 +80,11 @@ struct alignas(cache_line) fiber_record final : context, agent {
   atomic<fiber_phase> phase{fiber_phase::free};
   atomic<bool> stop_requested{false};  // set before the extras exist; guarded by lock
   bool callable_on_heap = false;
-  atomic<bool> named{false};     // the watchdog has named it
-  spin_lock lock;                // for what says so above
-  std::uint32_t batch_size = 0;  // of the first of a batch, guarded by the injector
+  atomic<bool> named{false};      // the watchdog has named it
+  spin_lock lock;                 // for what says so above
+  std::uint8_t works_for_at = 0;  // 1 + where in the callable the address of what is told of its
+                                  // end stands, a group or a future; 0: it has none
+  std::uint32_t batch_size = 0;   // of the first of a batch, guarded by the injector
 
   fiber_record* ahead() const noexcept {
     return static_cast<fiber_record*>(aside.load(std::memory_order_relaxed));
@@ -96,17 +98,32 @@ struct alignas(cache_line) fiber_record final : context, agent {
     aside.store(const_cast<wait_note*>(note), std::memory_order_relaxed);
     phase.store(fiber_phase::parked, std::memory_order_relaxed);
   }
+  void tie() noexcept { phase.store(fiber_phase::tied, std::memory_order_relaxed); }
   /// What it waits for, or null: for who holds it where it is (sched/look.hpp).
   const wait_note* waits_for() const noexcept {
     // (fr.4) acquire: as (fr.3) says; pairs with (fr.3).
     void* const note = aside.load(std::memory_order_acquire);
-    return phase.load(std::memory_order_relaxed) == fiber_phase::parked
+    return phase.load(std::memory_order_relaxed) >= fiber_phase::parked
                ? static_cast<const wait_note*>(note)
                : nullptr;
   }
 
   void* callable() noexcept {
     return callable_on_heap ? *reinterpret_cast<void**>(storage) : storage;
+  }
+
+  /// Before it starts: its end is told to the thing whose address stands at `place`, near the start
+  /// of its callable.
+  void set_works_for(const void* place) noexcept {
+    const auto at = static_cast<const std::byte*>(place) - static_cast<std::byte*>(callable());
+    works_for_at = static_cast<std::uint8_t>(at + 1);
+  }
+  /// What is told of its end, or null. While its callable lives.
+  const void* works_for() noexcept {
+    if (works_for_at == 0) return nullptr;
+    const void* what;
+    __builtin_memcpy(&what, static_cast<std::byte*>(callable()) + works_for_at - 1, sizeof what);
+    return what;
   }
 
   alignas(std::max_align_t) std::byte storage[inline_bytes];

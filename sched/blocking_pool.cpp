@@ -6,6 +6,7 @@
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/thread_agent.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <mutex>
@@ -40,7 +41,7 @@ struct blocking_pool::queued_job : waiter {
 
 void blocking_pool::run(blocking_job& job, bool is_cancellation_point) {
   ensure_thread();
-  waiting wait(is_cancellation_point, {"for the end of its blocking() call"});
+  waiting wait(is_cancellation_point, {"for the end of blocking() call", &job, &blocking_call});
   queued_job me(wait, job);
   lock_.lock();
   jobs_.push_back(me);
@@ -113,12 +114,15 @@ blocking_pool::queued_job* blocking_pool::next_job() noexcept {
 
 void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
   block_for(rt_);
+  auto& thread = static_cast<thread_agent&>(this_thread_agent());
   std::int64_t leave_at = real_now_ns() + linger_ns;
   for (;;) {
     const auto word = word_.load(std::memory_order_relaxed);
     if (queued_job* next = next_job()) {
       agent& who = *next->who;
+      thread.works_for = &next->job;
       next->job.run(next->job);
+      thread.works_for = nullptr;
       ready(who);
       leave_at = real_now_ns() + linger_ns;
       continue;
@@ -138,6 +142,11 @@ void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
     const std::lock_guard hold(lock_);
     --idle_;
   }
+}
+
+std::uint32_t blocking_pool::idle_threads() noexcept {
+  const std::lock_guard hold(lock_);
+  return queued_ == 0 ? idle_ : 0;
 }
 
 void blocking_pool::reap() noexcept {

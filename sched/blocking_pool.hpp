@@ -31,6 +31,8 @@ class blocking_pool {
   /// `cancellation_point`, cancelled: then `job` is not run.
   void run(blocking_job& job, bool cancellation_point);
   void stop() noexcept;
+  /// How many threads sleep until a job comes; 0 where one has come.
+  std::uint32_t idle_threads() noexcept;
 
  private:
   struct queued_job;

@@ -91,7 +91,7 @@ namespace {
 void join_fiber(fiber_record* r, bool is_cancellation_point) {
   if (is_cancellation_point) cancellation_point();
   if (process_exits() && stands_still(*r)) throw_stands_still(*r);
-  waiting wait(is_cancellation_point, {"for the end of fiber", r});
+  waiting wait(is_cancellation_point, {"for the end of", r, &fiber_itself});
   HEDDLE_CHECK(&wait.who() != r,
                "a fiber destroys its own handle, which waits for its end (a global one by calling "
                "exit): detach() it before");

@@ -9,48 +9,36 @@
 //     4 looks, and takes the mark off               d else takes the frame, and jumps
 //
 //   Of 2 and b one comes first: either c sees the mark, or 3 sees the fiber. What is looked at
-//   stays suspended, but may be made ready meanwhile. Any thread or fiber may look, one at a time.
+//   stays suspended, but may be made ready meanwhile. Any thread or fiber may look, one at a time;
+//   never with an internal lock held.
 #pragma once
 
-#include <heddle/base/assert.hpp>
-#include <heddle/base/asymmetric_fence.hpp>
-#include <heddle/base/spin_lock.hpp>
 #include <heddle/sched/runtime_state.hpp>
 
 #include <cstddef>
-#include <mutex>
 
 namespace heddle::detail {
 
-extern constinit spin_lock looking;  // the one who looks
+/// Whose current fiber `r` is; null: nobody's.
+worker* worker_of(const runtime_state& rt, const fiber_record& r) noexcept;
 
-/// Whether `r` is some worker's current fiber.
-bool is_current(const runtime_state& rt, const fiber_record& r) noexcept;
+/// Holds fibers where they are while it lives, those of them that are suspended. Others that look
+/// wait meanwhile.
+class held_fibers {
+ public:
+  /// Records of any runtimes, which do not end meanwhile; `frames` has room for as many.
+  held_fibers(fiber_record* const* records, const void** frames, std::size_t count) noexcept;
+  ~held_fibers();
+  held_fibers(const held_fibers&) = delete;
+  held_fibers& operator=(const held_fibers&) = delete;
 
-/// Calls `visit(index, frame)` for those of `count` records of `rt` that are suspended, each
-/// while it is held where it is. At most look_batch at a time.
-inline constexpr std::size_t look_batch = 16;
+  /// Its saved frame; null: it is not suspended, and not held.
+  const void* frame_of(std::size_t i) const noexcept { return frames_[i]; }
 
-template <class Visit>
-void look_at_suspended(const runtime_state& rt, fiber_record* const* records, std::size_t count,
-                       Visit&& visit) noexcept {
-  HEDDLE_CHECK(count <= look_batch, "looks at %zu fibers at a time", count);
-  const void* frames[look_batch];
-  const std::lock_guard one_at_a_time(looking);
-  for (std::size_t i = 0; i < count; ++i) {
-    frames[i] = records[i]->frame.mark() ? records[i]->frame.address() : nullptr;
-  }
-  heavy_fence();
-  for (std::size_t i = 0; i < count; ++i) {
-    if (frames[i] == nullptr) continue;
-    fiber_record& r = *records[i];
-    if (!is_current(rt, r) && r.frame.is_marked_at(frames[i])) {
-      tsan_acquire(&r);  // released when it left
-      visit(i, frames[i]);
-      tsan_release(&r);  // acquired when it goes on
-    }
-    r.frame.unmark(frames[i]);
-  }
-}
+ private:
+  fiber_record* const* const records_;
+  const void** const frames_;
+  const std::size_t count_;
+};
 
 }  // namespace heddle::detail

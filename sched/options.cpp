@@ -4,6 +4,7 @@
 #include <heddle/sched/options.hpp>
 
 #include <sched.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <charconv>
@@ -38,6 +39,12 @@ std::optional<std::uint64_t> number_from_environment(const char* variable) {
                                 "without a sign or a unit");
   }
   return value;
+}
+
+/// Whether nobody may handle a signal, or heddle does.
+bool is_taken(int signal) noexcept {
+  return signal == SIGKILL || signal == SIGSTOP || signal == SIGSEGV || signal == SIGBUS ||
+         signal == SIGURG || (signal >= 32 && signal < SIGRTMIN);
 }
 
 unsigned affinity_count() noexcept {
@@ -165,6 +172,12 @@ options complete(options wanted) {
     throw std::invalid_argument("heddle: options::long_run is " +
                                 std::to_string(wanted.long_run.count()) +
                                 " ms; it must be at least 1 ms");
+  }
+  if (wanted.dump_signal < 0 || wanted.dump_signal > SIGRTMAX || is_taken(wanted.dump_signal)) {
+    throw std::invalid_argument("heddle: options::dump_signal is " +
+                                std::to_string(wanted.dump_signal) +
+                                "; it must be a signal that a program may handle, and not SIGSEGV, "
+                                "SIGBUS or SIGURG, which heddle uses itself; or 0");
   }
   // Beyond a year is never, and must not overflow in nanoseconds.
   wanted.long_run = std::min<std::chrono::milliseconds>(wanted.long_run, std::chrono::years(1));

@@ -9,6 +9,10 @@
 
 namespace heddle {
 
+/// What is done when fibers will wait for ever: `report` tells on stderr who waits for what, once;
+/// `abort` does that, and std::abort(); `ignore` does not look.
+enum class on_deadlock { report, abort, ignore };
+
 /// How a runtime is set up. An aggregate for designated initialisers: `run({.workers = 2}, f)`.
 struct options {
   /// OS threads that run fibers. 0: $HEDDLE_WORKERS if set, else what the process may use (affinity
@@ -27,6 +31,13 @@ struct options {
   /// A fiber that runs longer while others wait is counted (runtime_stats::long_runs), and a spare
   /// worker takes over its queue. At least 1 ms; a year or more: never.
   std::chrono::milliseconds long_run{10};
+  /// What is done when fibers of this runtime wait for each other (for locks, joins, groups,
+  /// futures) in a circle, or when all of the process waits and nothing can wake one: no timer, no
+  /// blocking() call, no thread but heddle's own and those that wait in heddle.
+  on_deadlock deadlock = on_deadlock::report;
+  /// A signal on which heddle::dump() is written to stderr, SIGUSR1 say; 0: none. It stays so as
+  /// long as the process lives. A handler that was there before is called too.
+  int dump_signal = 0;
 };
 
 namespace detail {

@@ -5,6 +5,7 @@
 #include <heddle/sched/overflow.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/thread_agent.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <cxxabi.h>
@@ -22,11 +23,14 @@ namespace heddle::detail {
 
 constinit atomic<const agent*> exiting_agent{nullptr};
 constinit atomic<const agent*> ending_main{nullptr};
+constinit atomic<std::uint32_t> own_threads{0};
 
 namespace {
 
 constinit spin_lock runtimes_lock;
 constinit runtime_state* runtimes = nullptr;  // guarded by runtimes_lock; linked by next_runtime
+constinit atomic<signal_handler> own_handlers[65]{};  // by the signal
+constinit unsigned staying = 0;  // guarded by runtimes_lock: how many runtimes_stay live
 constinit runtime_state* halted_at_exit = nullptr;
 constinit atomic<bool> forked{false};
 
@@ -57,6 +61,12 @@ void halt() noexcept {
     while (w != own && w->in_fibers.load(std::memory_order_acquire) && real_now_ns() < until) {
       wait.pause();
     }
+  }
+  // Nobody looks at what fibers wait for any more: it may be destroyed now.
+  for (backoff wait; real_now_ns() < until; wait.pause()) {
+    if (!inspecting.try_lock()) continue;
+    inspecting.unlock();
+    break;
   }
 }
 
@@ -120,6 +130,14 @@ void prepare_process() noexcept {
   }();
 }
 
+void note_own_handler(int signal, signal_handler handler) noexcept {
+  own_handlers[signal].store(handler, std::memory_order_relaxed);
+}
+
+bool is_heddles_alone(int signal, signal_handler handler) noexcept {
+  return own_handlers[signal].load(std::memory_order_relaxed) == handler;
+}
+
 void refuse_after_fork() noexcept {
   HEDDLE_CHECK(!forked.load(std::memory_order_relaxed),
                "used in a forked child, where the threads of the runtime do not exist; a child may "
@@ -135,7 +153,7 @@ void enlist(runtime_state& rt) noexcept {
 void delist(runtime_state& rt) noexcept {
   for (backoff visitors;; visitors.pause()) {
     const std::lock_guard hold(runtimes_lock);
-    if (rt.visitors > 0) continue;
+    if (rt.visitors > 0 || staying > 0) continue;
     runtime_state** link = &runtimes;
     while (*link != &rt) {
       if (*link == nullptr) return;  // its making failed
@@ -165,6 +183,21 @@ runtime_cursor::~runtime_cursor() {
 void runtime_cursor::next() noexcept {
   const std::lock_guard hold(runtimes_lock);
   go_to_locked(at_->next_runtime);
+}
+
+void look_again() noexcept {
+  const std::lock_guard hold(runtimes_lock);
+  for (runtime_state* rt = runtimes; rt != nullptr; rt = rt->next_runtime) rt->watch.attend();
+}
+
+runtimes_stay::runtimes_stay() noexcept {
+  const std::lock_guard hold(runtimes_lock);
+  ++staying;
+}
+
+runtimes_stay::~runtimes_stay() {
+  const std::lock_guard hold(runtimes_lock);
+  --staying;
 }
 
 void halt_at_exit(runtime_state& rt) noexcept {

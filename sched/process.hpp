@@ -6,6 +6,7 @@
 #include <heddle/base/atomic.hpp>
 #include <heddle/fiber/record.hpp>
 
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,6 +21,14 @@ extern atomic<const agent*> ending_main;
 
 /// Installs the fork handler and the fiber's name for assertions; any number of times.
 void prepare_process() noexcept;
+
+/// Threads of heddle's that belong to no runtime, and do nothing of themselves.
+extern atomic<std::uint32_t> own_threads;
+/// For who installs a handler that wakes no fiber, where there was none before.
+using signal_handler = void (*)(int, siginfo_t*, void*);
+void note_own_handler(int signal, signal_handler handler) noexcept;
+/// Whether `handler`, which is there, is such a one.
+bool is_heddles_alone(int signal, signal_handler handler) noexcept;
 
 void enlist(runtime_state& rt) noexcept;
 /// Returns when nobody visits it any more.
@@ -38,6 +47,15 @@ class runtime_cursor {
  private:
   void go_to_locked(runtime_state* rt) noexcept;
   runtime_state* at_ = nullptr;
+};
+
+/// While one lives no runtime ends. No lock is held.
+class runtimes_stay {
+ public:
+  runtimes_stay() noexcept;
+  ~runtimes_stay();
+  runtimes_stay(const runtimes_stay&) = delete;
+  runtimes_stay& operator=(const runtimes_stay&) = delete;
 };
 
 /// Halts the workers of `rt` when the process exits.

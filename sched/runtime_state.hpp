@@ -100,6 +100,9 @@ class runtime_state {
   atomic<std::uint32_t> held_back{0};      // how many wakes to hold back (worker::wake_somebody)
   atomic<std::uint64_t> long_runs{0};
   atomic<std::uint32_t> starved_count{0};  // written under starved_lock_
+  // Who has taken fibers from where others find them, and is no worker that runs: its watchdog, a
+  // spare that retires.
+  atomic<std::uint32_t> hands_full{0};
 
  private:
   void publish(std::unique_ptr<worker> made) noexcept;

@@ -37,6 +37,7 @@ constexpr std::uint32_t ring_every = 16;  // visits of the home stack, also by a
 void worker::run() noexcept {
   tsan_release(this);
   set_current_worker(this);
+  thread_id_.store(::gettid(), std::memory_order_relaxed);
   words_ = words_of_this_thread();
   set_rough_now(real_now_ns());
   // A fiber that is pinned here is sent here by whoever wakes it: the runtime must know this
@@ -225,16 +226,18 @@ fiber_record* worker::steal() noexcept {
   return nullptr;
 }
 
-void worker::fire_timers(timer_store& from) noexcept {
+std::size_t worker::fire_timers(timer_store& from) noexcept {
   const std::int64_t now = now_ns();
-  if (from.earliest() > now) return;
+  if (from.earliest() > now) return 0;
   constexpr std::size_t room = 64;
   agent* fired[room];
-  std::size_t count;
+  std::size_t count, sum = 0;
   do {
     count = from.expire(now, fired, room);
     for (std::size_t i = 0; i < count; ++i) ready(*fired[i], place::back);
+    sum += count;
   } while (count == room);
+  return sum;
 }
 
 // Of workers that are inside one fiber for long.
@@ -298,6 +301,12 @@ void worker::sleep() noexcept {
   }
 }
 
+bool worker::signal(int number, const void* value) noexcept {
+  sigval with{};
+  with.sival_ptr = const_cast<void*>(value);
+  return thread_.joinable() && ::pthread_sigqueue(thread_.native_handle(), number, with) == 0;
+}
+
 void worker::wake() noexcept {
   // (wk.4) release: what the waker did is seen by who wakes; pairs with (wk.5), (wk.3).
   token_.store(1, std::memory_order_release);
@@ -319,8 +328,10 @@ void worker::retire() noexcept {
   heavy_fence();
   while (superfluous() && !rt.stop_workers.load(std::memory_order_relaxed) &&
          inbox_size_.load(std::memory_order_relaxed) == 0) {
+    rt.hands_full.fetch_add(1, std::memory_order_relaxed);
     if (timers.earliest() != no_deadline) fire_timers(timers);
     give_away_queue();
+    rt.hands_full.fetch_sub(1, std::memory_order_relaxed);
     const std::int64_t until = time_is_virtual() ? no_deadline : timers.earliest();
     if (token_.load(std::memory_order_relaxed) == 0) futex_wait(token_, 0, until);
     // (wk.5) acquire: as (wk.3); pairs with (wk.4). In one step, or it could undo a wake.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // wait: sleeping and being made ready, for fibers and for OS threads.
-#include <heddle/base/assert.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/this_fiber.hpp>
+#include <heddle/sched/thread_agent.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <mutex>
@@ -14,31 +14,18 @@ namespace heddle::detail {
 
 namespace {
 
-struct thread_agent : agent {
-  thread_agent() noexcept : agent(false) {}
-  atomic<std::uint32_t> notified{0};  // 1: go on; the word it sleeps on
-  atomic<random_source> choices{random_source(static_cast<std::uint64_t>(real_now_ns()))};
-};
-
-void sleep_until_notified(thread_agent& self, std::int64_t deadline_ns) noexcept {
-  refuse_after_fork();
-  if (deadline_ns == no_deadline && has_begun_to_exit(self)) {
-    sleep_until_notified(self, real_now_ns() + exit_patience_ns);
-    if (self.notified.load(std::memory_order_relaxed) == 0) {
-      complain(
-          "exit() has waited for 1 s, in a static object's destructor or a handler of atexit, and "
-          "goes on waiting. What it waits for should end before main returns: close the channel, "
-          "cancel() or join the fiber. Once halted, the default runtime's fibers stand still.");
-    }
-  }
-  // (wt.1) acquire: what the waker did before ready() is seen; pairs with (wt.2).
-  while (self.notified.load(std::memory_order_acquire) == 0) {
-    if (deadline_ns != no_deadline && real_now_ns() >= deadline_ns) return;
-    futex_wait(self.notified, 0, deadline_ns);
-  }
+/// For who looks at one that goes to sleep.
+inline void note_sleep(fiber_record& self, worker& w, wait_note& note) noexcept {
+  note.since_ns = w.rough_now_ns();
+  self.note_wait(&note);
+  w.count_park();
 }
 
 }  // namespace
+
+constinit const owner_word no_owner{nullptr};
+constinit const owner_word fiber_itself{nullptr};
+constinit const owner_word blocking_call{nullptr};
 
 // Out of line like current_worker(), and for the same reason.
 [[gnu::noinline]] agent& this_thread_agent() noexcept {
@@ -92,7 +79,7 @@ void ready(agent& who, place where) noexcept {
     return;
   }
   auto& thread = static_cast<thread_agent&>(who);
-  // (wt.2) release: orders what the waker did before; pairs with (wt.5), (wt.1). The thread may be
+  // (wt.2) release: orders what the waker did before; pairs with (wt.5), (ta.1). The thread may be
   // gone after the store; the wake needs only the address.
   thread.notified.store(1, std::memory_order_release);
   futex_wake(&thread.notified);
@@ -109,16 +96,17 @@ void ready_list::wake_all() noexcept {
 void sleep_unclaimed(agent& self, wait_note& note, commit publish) noexcept {
   if (self.is_fiber) {
     worker* w = current_worker();
-    note.since_ns = w->rough_now_ns();
-    static_cast<fiber_record&>(self).note_wait(&note);
-    w->count_park();
+    auto& fiber = static_cast<fiber_record&>(self);
+    note_sleep(fiber, *w, note);
+    if (note.why.owner != nullptr) fiber.tie();
     w->park(publish);
     return;
   }
   auto& thread = static_cast<thread_agent&>(self);
+  note.since_ns = real_now_ns();
   thread.notified.store(0, std::memory_order_relaxed);
   publish.run(publish.argument);
-  sleep_until_notified(thread, no_deadline);
+  sleep_until_notified(thread, note, false, no_deadline);
 }
 
 void stop_case::claim::operator()() const noexcept {
@@ -181,11 +169,17 @@ case_index waiting::sleep(commit publish, std::int64_t deadline_ns, stop_case* s
   return winner;
 }
 
+// Not inlined: those who wait for channels pay no more than the question.
+[[gnu::noinline]] void waiting::tie_unless_limited(fiber_record& self) const noexcept {
+  if (deadline_ns_ == no_deadline && stops_ == nullptr) self.tie();
+}
+
 case_index waiting::sleep_as_fiber() noexcept {
   worker* w = current_worker();
-  note_.since_ns = w->rough_now_ns();
-  static_cast<fiber_record&>(self_).note_wait(&note_);
-  w->count_park();
+  auto& fiber = static_cast<fiber_record&>(self_);
+  note_sleep(fiber, *w, note_);
+  if (note_.why.owner != nullptr) [[unlikely]]
+    tie_unless_limited(fiber);
   w->park({&waiting::announce, this});
 
   // (wt.4) acquire: nobody touches this frame any more but through the timer's and the callback's
@@ -207,13 +201,16 @@ case_index waiting::sleep_as_fiber() noexcept {
 
 case_index waiting::sleep_as_thread() noexcept {
   auto& thread = static_cast<thread_agent&>(self_);
+  note_.since_ns = real_now_ns();
   thread.notified.store(0, std::memory_order_relaxed);
   announce(this);
-  sleep_until_notified(thread, deadline_ns_);
-  // (wt.5) acquire: as (wt.1); pairs with (wt.2).
+  const bool has_stops = stops_ != nullptr;
+  sleep_until_notified(thread, note_, has_stops, deadline_ns_);
+  // (wt.5) acquire: as (ta.1); pairs with (wt.2).
   if (thread.notified.load(std::memory_order_acquire) == 0) {
     // Time is up; but somebody may have claimed the wait, and will notify.
-    if (!thread.claim.try_claim(ticket_, case_timeout)) sleep_until_notified(thread, no_deadline);
+    if (!thread.claim.try_claim(ticket_, case_timeout))
+      sleep_until_notified(thread, note_, true, no_deadline);
   }
   for (stop_case* s = stops_; s != nullptr; s = s->next) s->callback_.reset();
   return self_.claim.winner();

@@ -36,7 +36,7 @@ namespace heddle::detail {
 /// before the return of the wait.
 void ready(agent& who, place where = place::next) noexcept;
 
-/// The calling OS thread, as one who waits.
+/// The calling OS thread, as one who waits (sched/thread_agent.hpp).
 agent& this_thread_agent() noexcept;
 
 /// The calling fiber or thread.
@@ -78,10 +78,23 @@ inline commit unlocking(spin_lock& lock) noexcept {
   return {[](void* l) noexcept { static_cast<spin_lock*>(l)->unlock(); }, &lock};
 }
 
+/// Whose a thing is: an address in the owner's stack, or that of its agent; null: not known, or
+/// nobody's. The owner writes it when it has the thing, and takes it back before it lets go.
+using owner_word = atomic<const void*>;
+/// Of what is nobody's, but ends the wait by the end of those who work for it: the group that they
+/// are in, their future; and of a fiber_record whose end is waited for. Always null.
+extern constinit const owner_word no_owner;
+extern constinit const owner_word fiber_itself;
+/// Of a blocking() call, whose wait is claimed when it begins. Always null.
+extern constinit const owner_word blocking_call;
+
 /// What a wait is for.
 struct wait_reason {
   const char* what;  // as in "waits to lock mutex 0x12345678": before the address. A literal
   const void* object = nullptr;
+  // Set, where without a limit in time, and without a stop token, only the object's owner, or all
+  // who work for it, could end the wait; cancelling aside.
+  const owner_word* owner = nullptr;
 };
 /// What lies on the stack of one who waits, for who looks at it.
 struct wait_note {
@@ -147,6 +160,7 @@ class waiting {
   friend class stop_case;
 
   static void announce(void* self) noexcept;
+  void tie_unless_limited(fiber_record& self) const noexcept;
   case_index sleep_as_fiber() noexcept;
   case_index sleep_as_thread() noexcept;
 

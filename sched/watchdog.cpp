@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // watchdog: sampling the workers' turns. A worker whose count of turns stands still while it is in
 //   a fiber is stuck in that fiber.
-#include <heddle/base/assert.hpp>
 #include <heddle/base/asymmetric_fence.hpp>
 #include <heddle/base/futex.hpp>
 #include <heddle/sched/clock.hpp>
@@ -13,10 +12,13 @@
 namespace heddle::detail {
 
 namespace {
+constexpr std::int64_t look_every_ns = 100'000'000;  // at least
 constexpr std::int64_t name_after_ns = 1'000'000'000;
 constexpr std::int64_t trim_every_ns = 250'000'000;
 constexpr std::uint32_t trim_after_turns = 4;  // a second of idleness
 }  // namespace
+
+constinit spin_lock inspecting;
 
 void watchdog::start() {
   samples_.resize(rt_.worker_slots());
@@ -40,7 +42,8 @@ void watchdog::rouse() noexcept {
 
 void watchdog::run() noexcept {
   const std::int64_t period =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(rt_.opts.long_run).count();
+      std::min(std::chrono::duration_cast<std::chrono::nanoseconds>(rt_.opts.long_run).count(),
+               look_every_ns);
   std::int64_t next_trim = real_now_ns() + trim_every_ns;
   bool stacks_to_trim = false;
   for (;;) {
@@ -56,23 +59,30 @@ void watchdog::run() noexcept {
     }
     // Where address space or mappings ran out, others in the process may have given some back.
     const bool starving = rt_.starved_count.load(std::memory_order_relaxed) > 0;
-    if (starving) rt_.stack_came_free();
     if (running || starving) {
       stacks_to_trim = true;
+      rt_.hands_full.fetch_add(1, std::memory_order_relaxed);
+      if (starving) rt_.stack_came_free();
       look(now);
+      rt_.hands_full.fetch_sub(1, std::memory_order_relaxed);
+      tell_long_runs();
+      (void)inspect(false);
       futex_wait(word_, word, now + period);
-    } else if (stacks_to_trim) {
-      futex_wait(word_, word, next_trim);
-    } else {
-      // To sleep. A worker that starts to run after the fence sees the flag (attend()); one that
-      // started before is seen here.
-      asleep_.store(true, std::memory_order_relaxed);
-      heavy_fence();
-      if (!anybody_runs() && rt_.starved_count.load(std::memory_order_relaxed) == 0) {
-        futex_wait(word_, word);
-      }
-      asleep_.store(false, std::memory_order_relaxed);
+      continue;
     }
+    const std::int64_t next_look = inspect(true);
+    if (stacks_to_trim) {
+      futex_wait(word_, word, std::min(next_trim, next_look));
+      continue;
+    }
+    // To sleep. A worker that starts to run after the fence sees the flag (attend()); one that
+    // started before is seen here.
+    asleep_.store(true, std::memory_order_relaxed);
+    heavy_fence();
+    if (!anybody_runs() && rt_.starved_count.load(std::memory_order_relaxed) == 0) {
+      futex_wait(word_, word, next_look);
+    }
+    asleep_.store(false, std::memory_order_relaxed);
   }
 }
 
@@ -93,7 +103,7 @@ void watchdog::look(std::int64_t now) noexcept {
     const auto turns =
         w->turns.load(std::memory_order_relaxed) + w->idle_yields.load(std::memory_order_relaxed);
     if (!w->in_fibers.load(std::memory_order_relaxed) || turns != seen.turns) {
-      seen = {turns, now, false};
+      seen = {turns, now, false, false, 0};
       continue;
     }
     const std::int64_t ran = now - seen.since_ns;
@@ -105,8 +115,8 @@ void watchdog::look(std::int64_t now) noexcept {
       seen.counted = true;
       rt_.long_runs.fetch_add(1, std::memory_order_relaxed);
     }
-    give_away_work(*w);
-    if (ran >= name_after_ns) report(*w, ran);
+    seen.waited += give_away_work(*w);
+    seen.is_long = ran >= name_after_ns;
   }
   // One spare for each stuck worker, while anybody waits; those that are there stay until the
   // workers that they stand in for go on.
@@ -129,19 +139,35 @@ void watchdog::look(std::int64_t now) noexcept {
   }
 }
 
+// When those who wait have been seen to: it takes its time.
+void watchdog::tell_long_runs() noexcept {
+  for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i) {
+    sample& seen = samples_[i];
+    if (!seen.is_long) continue;
+    seen.is_long = false;
+    worker* w = rt_.worker_at(i);
+    fiber_record* r = w->current();
+    if (r != nullptr && !r->named.exchange(true, std::memory_order_relaxed)) {
+      report_long_run(*w, *r, real_now_ns() - seen.since_ns, seen.waited);
+    }
+  }
+}
+
 // What waits behind a stuck fiber goes to the injector, where every worker looks from time to time.
 // To leave it to thieves would not do: workers that have enough of their own never steal.
-void watchdog::give_away_work(worker& stuck) noexcept {
+std::uint64_t watchdog::give_away_work(worker& stuck) noexcept {
   constexpr std::uint32_t room = 64;
   fiber_record* waiting[room];
   std::uint32_t got;
+  std::uint64_t sum = 0;
   const auto turns = stuck.turns.load(std::memory_order_relaxed);
   do {
     got = decltype(stuck.queue)::thief(stuck.queue).steal(waiting, room, true);
     for (std::uint32_t i = 1; i < got; ++i) waiting[i - 1]->next = waiting[i];
     if (got > 0) rt_.injected.push(waiting[0], waiting[got - 1], got);
+    sum += got;
   } while (got > 0 && turns == stuck.turns.load(std::memory_order_relaxed));
-  worker::fire_timers(stuck.timers);
+  return sum + worker::fire_timers(stuck.timers);
 }
 
 // Work that would run if worker `stuck` did not hold it up (any worker, if it is not one).
@@ -154,17 +180,6 @@ bool watchdog::somebody_waits(unsigned stuck) noexcept {
     if (!w->queue.empty() || w->timers.earliest() < now) return true;
   }
   return false;
-}
-
-// Names the fiber on stderr, once.
-void watchdog::report(worker& stuck, std::int64_t ran_ns) noexcept {
-  fiber_record* r = stuck.current();
-  if (r == nullptr || r->named.exchange(true, std::memory_order_relaxed)) return;
-  complain(
-      "%s has run for %.1f s without a switch while others waited on its worker. Put blocking "
-      "calls "
-      "into heddle::blocking(), and this_fiber::yield() into long loops.",
-      fiber_label(*r).text, static_cast<double>(ran_ns) * 1e-9);
 }
 
 }  // namespace heddle::detail

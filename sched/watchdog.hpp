@@ -2,10 +2,12 @@
 // watchdog: one OS thread that sees to it that nobody waits behind a worker that is stuck in one
 //   fiber: it gives its queue and its timers' fibers to the others, and wakes a sleeping worker, or
 //   starts a spare one, in its place. On the side it gives the pages of long-idle stacks back, and
-//   lets fibers that found no stack try again. While no worker runs anything it sleeps.
+//   lets fibers that found no stack try again, and has it looked into who waits for ever. While no
+//   worker runs anything it sleeps.
 #pragma once
 
 #include <heddle/base/atomic.hpp>
+#include <heddle/base/spin_lock.hpp>
 
 #include <cstdint>
 #include <thread>
@@ -15,6 +17,24 @@ namespace heddle::detail {
 
 class runtime_state;
 class worker;
+struct fiber_record;
+
+/// Looks for fibers that wait for each other, and, where nothing of a runtime runs (`still`),
+/// whether nothing will; tells of them, and does what options::deadlock says. Looks now and then
+/// only, however often it is called. Returns when to call again though nothing runs by then;
+/// no_deadline: not before something has run. Defined in debug/, which sees all that is here.
+std::int64_t inspect(bool still) noexcept;
+/// Held by who does so.
+extern constinit spin_lock inspecting;
+
+/// From now on heddle::dump() is written when the signal comes. Throws std::system_error if there
+/// is no thread for it. Defined in debug/.
+void dump_on(int signal);
+
+/// Tells that `r`, on `w`, has run for so long while `waited` others waited behind it. Defined in
+/// debug/.
+void report_long_run(worker& w, fiber_record& r, std::int64_t ran_ns,
+                     std::uint64_t waited) noexcept;
 
 class watchdog {
  public:
@@ -33,14 +53,16 @@ class watchdog {
     std::uint64_t turns = UINT64_MAX;  // none yet
     std::int64_t since_ns = 0;
     bool counted = false;
+    bool is_long = false;      // it is to be told of
+    std::uint64_t waited = 0;  // how many were found waiting behind it
   };
 
   void run() noexcept;
   void look(std::int64_t now) noexcept;
+  void tell_long_runs() noexcept;
   bool somebody_waits(unsigned stuck) noexcept;
   bool anybody_runs() noexcept;
-  void give_away_work(worker& stuck) noexcept;
-  void report(worker& stuck, std::int64_t ran_ns) noexcept;
+  std::uint64_t give_away_work(worker& stuck) noexcept;
   void rouse() noexcept;
 
   runtime_state& rt_;

@@ -86,6 +86,10 @@ class alignas(cache_line) worker {
   /// Hands over a fiber that must run here (no_migrate).
   void deliver_pinned(fiber_record* r) noexcept;
   void wake() noexcept;
+  /// Sends its thread a signal, with a value; false: there is none to be sent to.
+  bool signal(int number, const void* value) noexcept;
+  /// As the system calls its thread; 0: not yet.
+  int thread_id() const noexcept { return thread_id_.load(std::memory_order_relaxed); }
   /// The process exits: it goes home at its next switch, and stands still there. False if it is in
   /// the middle of a switch.
   bool halt() noexcept;
@@ -101,8 +105,8 @@ class alignas(cache_line) worker {
   bool has_work() const noexcept {
     return !queue.empty() || inbox_size_.load(std::memory_order_relaxed) > 0;
   }
-  /// Wakes those whose time has come.
-  static void fire_timers(timer_store& from) noexcept;
+  /// Wakes those whose time has come; returns their number.
+  static std::size_t fire_timers(timer_store& from) noexcept;
   void start();  // std::system_error
   void join();
   [[noreturn]] static void fiber_main(arrival from) noexcept;
@@ -223,6 +227,7 @@ class alignas(cache_line) worker {
   atomic<std::uint32_t> token_{0};       // 1: wake up; the word it sleeps on
 
   std::thread thread_;
+  atomic<int> thread_id_{0};
 };
 
 /// The calling thread's worker, or null. Never inlined, never remembered over a switch: the

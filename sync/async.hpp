@@ -55,6 +55,8 @@ class async_body {
  public:
   explicit async_body(state_ref<State> state) noexcept : state_(std::move(state)) {}
   void operator()(fiber_record& self) const { state_->run(&self); }
+  /// Where the state's address stands.
+  const void* state_place() const noexcept { return state_.place(); }
 
  private:
   state_ref<State> state_;
@@ -64,7 +66,9 @@ class async_body {
 template <class State>
 bool start_async(const void* from, const state_ref<State>& state, bool may_defer) {
   try {
-    start_fiber(make_fiber<async_body<State>>(from, spawning_runtime(), 0, 1, {}, state));
+    fiber_record* r = make_fiber<async_body<State>>(from, spawning_runtime(), 0, 1, {}, state);
+    r->set_works_for(static_cast<async_body<State>*>(r->callable())->state_place());
+    start_fiber(r);
     return true;
   } catch (const std::system_error& e) {
     if (may_defer && e.code() == std::errc::resource_unavailable_try_again) return false;

@@ -54,6 +54,7 @@ child_group::~child_group() {
 void child_group::start(fiber_record* r, child& place) noexcept {
   place.group_ = this;
   place.record_ = r;
+  r->set_works_for(&place.group_);
   // Before it is in a list, where it may be cancelled; that it is not queued yet makes no
   // difference.
   r->phase.store(fiber_phase::live, std::memory_order_relaxed);
@@ -180,7 +181,7 @@ bool child_group::sleep(bool is_cancellation_point, idle_bell* bell) {
     waiting_.lock.unlock();
     return true;
   }
-  waiting wait(is_cancellation_point, {"for the children of group", this});
+  waiting wait(is_cancellation_point, {"for the children of group", this, &no_owner});
   case_index winner;
   if (bell == nullptr) {
     winner = waiting_.sleep(wait, unlocking(waiting_.lock), {}, [] {});

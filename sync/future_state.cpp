@@ -78,7 +78,7 @@ bool future_core::sleep(std::int64_t deadline_ns) {
     waiting_.lock.unlock();
     return true;
   }
-  waiting wait(true, {"for the result of future", this});
+  waiting wait(true, {"for the result of future", this, &no_owner});
   const case_index winner =
       waiting_.sleep(wait, unlocking(waiting_.lock), {.deadline_ns = deadline_ns}, [] {});
   if (winner == case_cancelled) throw_cancelled();

@@ -153,6 +153,8 @@ class state_ref {
     return *state_;
   }
   State* operator->() const { return &**this; }
+  /// Where the state's address stands.
+  const void* place() const noexcept { return &state_; }
 
  private:
   State* state_ = nullptr;

@@ -81,7 +81,7 @@ bool mutex::owned() noexcept {
   for (bool again = false;; again = true) {
     std::optional<detail::waiting> wait;
     if (is_timed || limits.token != nullptr)
-      wait.emplace(false, detail::wait_reason{"to lock mutex", this});
+      wait.emplace(false, detail::wait_reason{"to lock mutex", this, owner_.word()});
     detail::mutex_waiter w(detail::this_agent(), wait ? wait->claim() : detail::ticket());
     lock_.lock();
     if (!enqueue(w, mine, again)) {
@@ -89,7 +89,7 @@ bool mutex::owned() noexcept {
       return owned();
     }
     if (!wait) {
-      detail::wait_note note({"to lock mutex", this});
+      detail::wait_note note({"to lock mutex", this, owner_.word()});
       detail::sleep_unclaimed(*w.who, note, detail::unlocking(lock_));
     } else if (wait->sleep(detail::unlocking(lock_), limits.deadline_ns, limits.token) != 0) {
       return withdraw(w);

@@ -62,7 +62,7 @@ class mutex {
                                         std::memory_order_relaxed)) [[unlikely]] {
       lock_slow();
     }
-    owner_.set();
+    owner_.set(this, true);
   }
 
   /// Blocks until it owns the mutex (true), or until `token` is stopped (false; nothing has
@@ -77,7 +77,7 @@ class mutex {
       // (mx.4) acquire: as (mx.1); pairs with (mx.2), (mx.3), (mx.6).
       if (state_.compare_exchange_weak(now, now | locked, std::memory_order_acquire,
                                        std::memory_order_relaxed)) {
-        owner_.set();
+        owner_.set(this, false);
         return true;
       }
     }
@@ -99,7 +99,7 @@ class mutex {
   bool lock_within(const detail::wait_limits& limits) noexcept {
     if (try_lock()) return true;
     if (!lock_slow_within(limits)) return false;
-    owner_.set();
+    owner_.set(this, false);
     return true;
   }
   /// As unlock() checks it.
@@ -114,7 +114,7 @@ class mutex {
 
   /// unlock() on behalf of the owner, by whoever runs on its worker.
   void release() noexcept {
-    owner_.clear();
+    owner_.clear(this);
     std::uint32_t now = state_.load(std::memory_order_relaxed);
     // (mx.2) release: what this owner did goes to the next; pairs with (mx.1), (mx.4), (mx.5).
     if (now != locked || !state_.compare_exchange_strong(now, 0, std::memory_order_release,
@@ -139,7 +139,7 @@ class mutex {
   // When its owner got it (detail::switch_stamp), written by the owner; 0, written by the first who
   // waits: not known.
   detail::atomic<std::uint64_t> owners_stamp_{0};
-  [[no_unique_address]] detail::lock_owner owner_;
+  detail::lock_owner owner_;
 };
 
 }  // namespace heddle

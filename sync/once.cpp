@@ -14,11 +14,17 @@ struct once_flag::visitor : detail::waiter {
 };
 
 #if defined(HEDDLE_ASSERTIONS)
+void once_flag::set_active() noexcept { active_.set(this, true); }
+void once_flag::clear_active() noexcept { active_.clear(this); }
 once_flag::~once_flag() {
   const auto now = word_.load(std::memory_order_relaxed);
   HEDDLE_CHECK(now == idle || now == done || detail::process_exits(),
                "once_flag %p is destroyed while its function runs", static_cast<void*>(this));
+  detail::forget_lock(this);
 }
+#else
+void once_flag::set_active() noexcept {}
+void once_flag::clear_active() noexcept {}
 #endif
 
 bool once_flag::begin() noexcept {
@@ -27,7 +33,7 @@ bool once_flag::begin() noexcept {
     // (on.2) acquire: as (on.1), and what a failed execution has left; pairs with (on.4).
     if (word_.compare_exchange_strong(now, running, std::memory_order_acquire,
                                       std::memory_order_acquire)) {
-      active_.set();
+      set_active();
       return true;
     }
     if (now == done) return false;
@@ -57,7 +63,7 @@ void once_flag::enlist(void* who) noexcept {
 }
 
 void once_flag::end(bool returned) noexcept {
-  active_.clear();
+  clear_active();
   // (on.4) acq_rel: sees those who wait, and shows what the function did; pairs with (on.1),
   // (on.2), (on.3).
   const auto last = word_.exchange(returned ? done : idle, std::memory_order_acq_rel);

@@ -49,9 +49,13 @@ class once_flag {
   bool begin() noexcept;
   void end(bool returned) noexcept;
   static void enlist(void* who) noexcept;
+  void set_active() noexcept;
+  void clear_active() noexcept;
 
   detail::atomic<std::uintptr_t> word_{idle};
-  [[no_unique_address]] detail::lock_owner active_{"once_flag"};
+#if defined(HEDDLE_ASSERTIONS)
+  detail::lock_owner active_{"once_flag"};  // who runs the function
+#endif
 };
 
 /// One active execution.

@@ -53,7 +53,8 @@ bool shared_mutex::lock_slow_within(std::uint64_t share,
   }
   for (;;) {
     detail::waiting wait(
-        false, {share == exclusive ? "to lock shared_mutex" : "to lock_shared shared_mutex", this});
+        false, {share == exclusive ? "to lock shared_mutex" : "to lock_shared shared_mutex", this,
+                owner_.word()});
     detail::shared_waiter w(wait, share);
     lock_.lock();
     if (!enqueue_locked(w, limits.mine)) {

@@ -58,18 +58,18 @@ class shared_mutex {
   void lock() noexcept {
     if (!take()) [[unlikely]]
       lock_slow(exclusive);
-    owner_.set();
+    owner_.set(this, true);
   }
   /// Locks it if it is free now.
   [[nodiscard]] bool try_lock() noexcept {
     if (!take()) return false;
-    owner_.set();
+    owner_.set(this, false);
     return true;
   }
   /// The caller must own it alone. It may be destroyed by whoever gets it next.
   void unlock() noexcept {
     owner_.expect_caller(this);
-    owner_.clear();
+    owner_.clear(this);
     std::uint64_t now = exclusive;
     // (sm.3) release: what this owner did goes to the next; pairs with (sm.1), (sm.2), (sm.6).
     if (!state_.compare_exchange_strong(now, 0, std::memory_order_release,
@@ -105,7 +105,7 @@ class shared_mutex {
   /// before they try once.
   bool lock_within(const detail::wait_limits& limits) noexcept {
     if (!take() && !lock_slow_within(exclusive, limits)) return false;
-    owner_.set();
+    owner_.set(this, false);
     return true;
   }
   bool lock_shared_within(const detail::wait_limits& limits) noexcept {
@@ -169,9 +169,9 @@ class shared_mutex {
   detail::atomic<std::uint64_t> state_{0};
   detail::spin_lock lock_;
   detail::intrusive_list<detail::shared_waiter>
-      queue_;                                       // guarded by lock_: in order of their turns
-  detail::turn turns_ = 0;                          // guarded by lock_: the last one given out
-  [[no_unique_address]] detail::lock_owner owner_;  // the writer
+      queue_;                 // guarded by lock_: in order of their turns
+  detail::turn turns_ = 0;    // guarded by lock_: the last one given out
+  detail::lock_owner owner_;  // the writer
 };
 
 /// std::shared_timed_mutex for fibers ([thread.sharedtimedmutex.class]): a shared_mutex, and limits

@@ -58,7 +58,7 @@ void wait_group::wait() {
     waiting_.lock.unlock();
     return;
   }
-  detail::waiting wait(true, {"at wait_group", this});
+  detail::waiting wait(true, {"at wait_group", this, &detail::no_owner});
   const auto winner = waiting_.sleep(wait, detail::unlocking(waiting_.lock), {}, [this] {
     if (waiting_.empty_locked()) state_.fetch_and(~waiters, std::memory_order_relaxed);
   });

@@ -63,6 +63,8 @@ class grouped_call {
     done_.self = &self;
     static_cast<void>(call_(self));
   }
+  /// Where the group's address stands.
+  const void* group_place() const noexcept { return &done_.group; }
 
  private:
   struct reporter {
@@ -85,6 +87,7 @@ template <class F>
   using body = detail::grouped_call<detail::bound_call_for<F>>;
   detail::fiber_record* r = detail::make_fiber<body>(
       detail::this_place(), detail::spawning_runtime(), 0, 1, {}, *this, std::forward<F>(f));
+  r->set_works_for(static_cast<body*>(r->callable())->group_place());
   add(1);
   detail::start_fiber(r);
 }

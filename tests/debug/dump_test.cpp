@@ -163,7 +163,7 @@ HEDDLE_TEST(Dump, SaysWhatEachFiberWaitsFor) {
   comes_to_say("parent", "waits for the children of group ");
   comes_to_say("once_flag", "waits for the call that runs under once_flag " + at(&once));
   comes_to_say("joiner", "waits for the end of fiber ");
-  comes_to_say("blocking", "waits for the end of its blocking() call");
+  comes_to_say("blocking", "waits for the end of blocking() call 0x");
 
   l.count_down();
   once_may_end.count_down();
@@ -287,6 +287,26 @@ TEST(Dump, TellsWhoRunsAndWhoHasNotRunYet) {
     heddle::this_fiber::yield();
     EXPECT_TRUE(comes_to_say("yields", "'yields' is ready to run\n"));
   });
+}
+
+[[gnu::noinline]] void compute_in_here(const std::atomic<bool>& end) {
+  while (!end.load(std::memory_order_relaxed)) asm volatile("");
+  asm volatile("");
+}
+
+TEST(Dump, TracesOneThatRuns) {
+  if (tsan) GTEST_SKIP() << "ThreadSanitizer puts signals off until the next call that it knows";
+  heddle::runtime rt({.workers = 2});
+  std::atomic<bool> end{false};
+  rt.go([&] {
+    heddle::this_fiber::set_name("computes");
+    compute_in_here(end);
+  });
+  EXPECT_TRUE(comes_to_say("computes", "compute_in_here"));
+  const std::string told = told_of("computes");
+  EXPECT_TRUE(contains(told, "'computes' runs\n    #0 ")) << told;
+  EXPECT_TRUE(contains(told, "started by ")) << told;
+  end.store(true, std::memory_order_relaxed);
 }
 
 TEST(Dump, KnowsSinceWhenAFiberWaits) {

@@ -21,5 +21,5 @@ def run(name, *arguments, workers=None, **options):
     done = subprocess.run([FOLDER / name, *arguments], env=environment, timeout=TIMEOUT_S,
                           **{**streams, **options})
     # On a machine with too much to do, any fiber may run for so long that the watchdog names it.
-    done.stderr = re.sub(rb"heddle: fiber .* has run for .*\n", b"", done.stderr)
+    done.stderr = re.sub(rb"heddle: fiber .* has run for .*\n(    .*\n)*", b"", done.stderr)
     return done

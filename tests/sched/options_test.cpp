@@ -4,6 +4,7 @@
 #include <heddle/sched/options.hpp>
 
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -85,6 +86,9 @@ TEST_F(Options, RefuseALongRunBelowAMillisecond) {
   EXPECT_TRUE(contains(refusal({.workers = 1, .long_run = 0ms}), "long_run"));
   EXPECT_TRUE(contains(refusal({.workers = 1, .long_run = -5ms}), "long_run"));
   EXPECT_EQ(refusal({.workers = 1, .long_run = 1ms}), "");
+  for (const int taken : {-1, SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGURG, 32, 33, SIGRTMAX + 1}) {
+    EXPECT_TRUE(contains(refusal({.workers = 1, .dump_signal = taken}), "dump_signal")) << taken;
+  }
 }
 
 TEST_F(Options, AllowNoSpareWorkers) {

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: BSL-1.0
+// deadlock: the reports of those who wait for ever; what the watchdogs ask for
+// (sched/watchdog.hpp).
+//   Looking costs a hundredth of one processor (more, where it takes over 4 ms): it is done again
+//   only after a hundred times as long as it took, in 100 to 400 ms, and only when somebody went to
+//   sleep meanwhile.
+//   Memory that is short puts a look off.
+#include <heddle/debug/report.hpp>
+#include <heddle/debug/roll_call.hpp>
+#include <heddle/debug/wait_graph.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/process.hpp>
+#include <heddle/sched/standstill.hpp>
+#include <heddle/sched/thread_agent.hpp>
+#include <heddle/sched/wait.hpp>
+#include <heddle/sched/watchdog.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace heddle::detail {
+
+namespace {
+
+constexpr std::int64_t look_every_ns = 100'000'000;
+constexpr std::int64_t look_by_ns = 400'000'000;  // then a process that idles is left alone
+constexpr std::int64_t share = 100;               // of the time, that looking may take
+// Where nothing runs, but nothing is certain either: when it is asked again. After the last one not
+// before something happens, so that a process that idles does so.
+constexpr std::int64_t first_gap_ns = 20'000'000, last_gap_ns = 320'000'000;
+constexpr std::int64_t memory_gap_ns = 10'000'000'000;
+constexpr std::size_t most_told = 100;  // of a circle
+
+/// Of several runtimes the most that one of them asks for; abort is more than report.
+on_deadlock stricter(on_deadlock a, on_deadlock b) noexcept {
+  if (a == on_deadlock::ignore) return b;
+  return b == on_deadlock::abort ? b : a;
+}
+
+class inspector {
+ public:
+  std::int64_t inspect(bool still);
+
+ private:
+  bool look_for_circles();
+  std::int64_t look_for_standstill(std::int64_t now);
+  bool is_news(const circle& c) const;
+
+  // How often somebody went to sleep, ever.
+  static std::uint64_t sleeps() noexcept;
+
+  std::int64_t look_at_ns_ = 0;  // not earlier
+  std::uint64_t sleeps_seen_ = 0;
+  bool settles_ = false;  // who was about to sleep at the last look does now
+  std::vector<party> told_;
+  std::uint64_t instant_ = 0, told_instant_ = 0;
+  std::int64_t gap_ns_ = first_gap_ns;
+};
+
+std::uint64_t inspector::sleeps() noexcept {
+  std::uint64_t sum = sleeping_threads::begun();
+  for (runtime_cursor at; at.here() != nullptr; at.next()) {
+    for (unsigned i = 0, count = at.here()->worker_count(); i < count; ++i) {
+      sum += at.here()->worker_at(i)->parks.load(std::memory_order_relaxed);
+    }
+  }
+  return sum;
+}
+
+std::int64_t inspector::inspect(bool still) {
+  const std::int64_t now = real_now_ns();
+  const std::uint64_t sleeps_now = sleeps();
+  std::int64_t again = no_deadline;
+  if (sleeps_now != sleeps_seen_ || settles_) {
+    if (now < look_at_ns_) return look_at_ns_;
+    const bool settles_now = sleeps_now != sleeps_seen_;
+    sleeps_seen_ = sleeps_now;
+    settles_ = look_for_circles() || settles_now;
+    if (settles_) again = look_at_ns_;
+  }
+  // A circle that the look may have missed is told first: it says more.
+  return still && !settles_ ? std::min(again, look_for_standstill(now)) : again;
+}
+
+bool inspector::is_news(const circle& c) const {
+  return std::none_of(c.members.begin(), c.members.end(), [&](const party& member) {
+    return std::any_of(told_.begin(), told_.end(),
+                       [&](const party& p) { return p.is_in_same_wait(member); });
+  });
+}
+
+std::string as_edge(const party& from, const party& to) {
+  std::ostringstream text;
+  text << from.label() << " waits " << from.what;
+  if (to.is_fiber() && from.object == &to.fiber()) {
+    text.str(from.label() + " waits for the end of " + to.label());
+    return text.str();
+  }
+  text << " " << from.object << (from.is_lock ? ", which " : ", until ") << to.label()
+       << (from.is_lock ? " owns" : " has ended");
+  return text.str();
+}
+
+void tell(const circle& c, std::ostream& text) {
+  const std::size_t size = c.members.size();
+  const bool all_locks =
+      std::all_of(c.members.begin(), c.members.end(), [](const party& p) { return p.is_lock; });
+  if (size == 1) {
+    text << "heddle: deadlock: " << c.members[0].label() << " waits for itself";
+  } else {
+    text << "heddle: deadlock: " << size
+         << (c.fibers.size() == size ? " fibers" : " fibers or threads") << " wait for each other";
+  }
+  text << ", for ever" << (all_locks ? "" : " (unless one is cancelled)") << ":\n";
+  for (std::size_t i = 0; i < std::min(size, most_told); ++i) {
+    text << "  " << as_edge(c.members[i], c.members[(i + 1) % size]) << "\n";
+  }
+  if (size > most_told)
+    text << "  and so on, through " << counted(size - most_told, "other") << "\n";
+  roll_call them;
+  for (const sighting& s : c.fibers) them.enter(s);
+  them.write_fibers(text);
+  text << "\n";
+}
+
+/// What plain threads wait for.
+void tell_threads(std::ostream& out) {
+  struct sleeper {
+    std::uint64_t thread;
+    wait_reason why;
+    std::uint64_t awaited_id;
+  };
+  std::array<sleeper, most_told> all;
+  std::size_t count = 0;
+  sleeping_threads().for_each([&](const thread_agent& each) {
+    if (count == most_told) return;
+    const wait_reason why = each.note->why;
+    all[count++] = {
+        static_cast<std::uint64_t>(each.thread_id), why,
+        why.owner == &fiber_itself
+            ? static_cast<const fiber_record*>(why.object)->id.load(std::memory_order_relaxed)
+            : 0};
+  });
+  for (std::size_t i = 0; i < count; ++i) {
+    out << "  thread " << all[i].thread << " waits " << all[i].why.what;
+    if (all[i].awaited_id != 0) {
+      out << " fiber " << all[i].awaited_id;
+    } else if (all[i].why.object != nullptr) {
+      out << " " << all[i].why.object;
+    }
+    out << "\n";
+  }
+}
+
+// Whether somebody could not be looked at.
+bool inspector::look_for_circles() {
+  std::vector<party> told;
+  on_deadlock action = on_deadlock::ignore;
+  std::ostringstream text;
+  bool is_complete = true;
+  {
+    const runtimes_stay here;
+    const std::int64_t begin = real_now_ns();
+    const std::vector<circle> circles = find_circles(is_complete);
+    const std::int64_t took = real_now_ns() - begin;
+    look_at_ns_ = begin + std::clamp(share * took, look_every_ns, look_by_ns);
+    for (const circle& c : circles) {
+      on_deadlock wanted = c.fibers.empty() ? on_deadlock::report : on_deadlock::ignore;
+      for (const sighting& s : c.fibers) wanted = stricter(wanted, s.who->home->opts.deadlock);
+      if (wanted == on_deadlock::ignore) continue;
+      if (is_news(c)) {
+        tell(c, text);
+        action = stricter(action, wanted);
+      }
+      told.insert(told.end(), c.members.begin(), c.members.end());
+    }
+  }
+  told_ = std::move(told);
+  say(text.str());  // may block: nothing is held that a runtime waits for
+  if (action == on_deadlock::abort) std::abort();
+  return !is_complete;
+}
+
+// Returns when to look again.
+std::int64_t inspector::look_for_standstill(std::int64_t now) {
+  const forecast f = look_ahead();
+  if (f.fibers == 0) return no_deadline;
+  if (f.what != outlook::standstill) {
+    gap_ns_ = f.instant == instant_ ? std::min(gap_ns_ * 2, 2 * last_gap_ns) : first_gap_ns;
+    instant_ = f.instant;
+    return gap_ns_ <= last_gap_ns ? now + gap_ns_ : no_deadline;
+  }
+  if (f.instant == told_instant_) return no_deadline;
+  told_instant_ = f.instant;
+  std::vector<std::uint64_t> known;
+  for (const party& p : told_) {
+    if (p.is_fiber()) known.push_back(p.id);
+  }
+  std::sort(known.begin(), known.end());
+  roll_call all;
+  on_deadlock action = on_deadlock::ignore;
+  for (runtime_cursor at; at.here() != nullptr; at.next()) {
+    runtime_state& rt = *at.here();
+    if (rt.alive() == 0 || rt.opts.deadlock == on_deadlock::ignore) continue;
+    all.visit(rt, known);
+    action = stricter(action, rt.opts.deadlock);
+  }
+  if (action == on_deadlock::ignore) return no_deadline;
+  std::ostringstream text;
+  text << "heddle: deadlock: all fibers wait (" << f.fibers
+       << "), and nothing can wake one: no timer is set, no blocking() call runs, "
+       << "and all threads of the process (" << f.threads
+       << ") are heddle's own, or wait in heddle themselves"
+       << (known.empty() ? "" : "; beside those told above") << ":\n";
+  tell_threads(text);
+  all.write_fibers(text);
+  text << "\n";
+  say(text.str());
+  if (action == on_deadlock::abort) std::abort();
+  return no_deadline;
+}
+
+}  // namespace
+
+std::int64_t inspect(bool still) noexcept {
+  if (process_exits()) return no_deadline;
+  const std::unique_lock alone(inspecting, std::try_to_lock);
+  if (!alone.owns_lock()) return real_now_ns() + look_every_ns;
+  static inspector* const one = new (std::nothrow) inspector;  // never destroyed
+  if (one == nullptr) return no_deadline;
+  try {
+    return one->inspect(still);
+  } catch (const std::bad_alloc&) {
+    return real_now_ns() + memory_gap_ns;
+  }
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+// dump_signal: a dump when a signal comes (options::dump_signal). Its handler counts, and wakes a
+//   thread that does nothing else; this one lives as long as the process.
+#include <heddle/base/futex.hpp>
+#include <heddle/debug/dump.hpp>
+#include <heddle/debug/report.hpp>
+#include <heddle/sched/process.hpp>
+#include <heddle/sched/watchdog.hpp>
+
+#include <signal.h>
+
+#include <array>
+#include <cerrno>
+#include <mutex>
+#include <new>
+#include <sstream>
+#include <system_error>
+#include <thread>
+
+namespace heddle::detail {
+
+namespace {
+
+constexpr std::size_t most_signals = 65;
+
+constinit atomic<std::uint32_t> asked{0};  // futex: how often a dump was asked for
+constinit std::array<struct sigaction, most_signals> before{};  // written before it is read
+
+// os-lock: held while a thread is started, over no switch.
+constinit std::mutex installing;
+constinit std::array<bool, most_signals> installed{};  // guarded by installing
+constinit bool has_thread = false;                     // the same
+
+void on_signal(int number, siginfo_t* info, void* machine) noexcept {
+  const int error = errno;
+  asked.fetch_add(1, std::memory_order_relaxed);
+  futex_wake(&asked);
+  errno = error;
+  const struct sigaction& theirs = before[static_cast<std::size_t>(number)];
+  if ((theirs.sa_flags & SA_SIGINFO) != 0) {
+    theirs.sa_sigaction(number, info, machine);
+  } else if (theirs.sa_handler != SIG_DFL && theirs.sa_handler != SIG_IGN) {
+    theirs.sa_handler(number);
+  }
+}
+
+[[noreturn]] void serve() noexcept {
+  for (std::uint32_t done = 0;;) {
+    futex_wait(asked, done);
+    const auto now = asked.load(std::memory_order_relaxed);
+    if (now == done) continue;
+    done = now;  // several that came at once want one dump
+    try {
+      std::ostringstream text;
+      dump(text);
+      text << "\n";
+      say(text.str());
+    } catch (const std::bad_alloc&) {
+      say("heddle: no memory for a dump\n");
+    }
+  }
+}
+
+// It handles no signal itself.
+void start_thread() {
+  sigset_t all, own;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &own);
+  try {
+    std::thread(&serve).detach();
+  } catch (const std::system_error& e) {
+    ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
+    throw std::system_error(e.code(), "heddle: no thread for options::dump_signal");
+  } catch (...) {
+    ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
+    throw;
+  }
+  ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
+  own_threads.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void dump_on(int signal) {
+  const auto at = static_cast<std::size_t>(signal);
+  const std::lock_guard hold(installing);
+  if (installed[at]) return;
+  if (!has_thread) start_thread();
+  has_thread = true;
+  struct sigaction ours {};
+  ours.sa_sigaction = &on_signal;
+  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  sigemptyset(&ours.sa_mask);
+  ::sigaction(signal, nullptr, &before[at]);
+  ::sigaction(signal, &ours, nullptr);
+  if (before[at].sa_handler == SIG_DFL || before[at].sa_handler == SIG_IGN)
+    note_own_handler(signal, &on_signal);
+  installed[at] = true;
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSL-1.0
+// roll_call: collecting fibers, folding those that are alike, telling them.
+#include <heddle/debug/roll_call.hpp>
+#include <heddle/debug/running.hpp>
+#include <heddle/fiber/unwind.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/look.hpp>
+#include <heddle/sched/wait.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <iterator>
+#include <ostream>
+
+namespace heddle::detail {
+
+void sighting::meet(fiber_record& r) noexcept {
+  who = &r;
+  id = r.id.load(std::memory_order_relaxed);
+  state = fiber_state::not_started;
+  what = nullptr;
+  object = nullptr;
+  awaited_id = 0;
+  since_ns = 0;
+  started_from = r.started_from();
+  frame_count = 0;
+}
+
+void sighting::look(const void* frame) noexcept {
+  state = fiber_state::runnable;
+  if (const wait_note* note = who->waits_for()) {
+    state = fiber_state::waits;
+    what = note->why.what;
+    object = note->why.object;
+    if (note->why.owner == &fiber_itself)
+      awaited_id = static_cast<const fiber_record*>(object)->id.load(std::memory_order_relaxed);
+    since_ns = note->since_ns;
+  }
+  frame_count = addresses_of(frame, frames.data(), most_frames);
+}
+
+void roll_call::visit(runtime_state& rt, const std::vector<std::uint64_t>& known) {
+  ++runtimes_;
+  workers_ += rt.base_workers;
+  rt.records.for_each([&](fiber_record& r) {
+    if (!is_alive(r.phase.load(std::memory_order_relaxed))) return;
+    batch_[batch_size_].meet(r);
+    const std::uint64_t id = batch_[batch_size_].id;
+    if (id == 0 || std::binary_search(known.begin(), known.end(), id)) return;
+    if (++batch_size_ == batch_room) look(rt);
+  });
+  look(rt);
+}
+
+void roll_call::look(runtime_state& rt) {
+  std::array<fiber_record*, batch_room> records;
+  std::array<const void*, batch_room> frames;
+  for (std::size_t i = 0; i < batch_size_; ++i) records[i] = batch_[i].who;
+  {
+    const held_fibers held(records.data(), frames.data(), batch_size_);
+    for (std::size_t i = 0; i < batch_size_; ++i) {
+      if (held.frame_of(i) != nullptr) batch_[i].look(held.frame_of(i));
+    }
+  }
+  const fiber_record* self = running_fiber();
+  for (std::size_t i = 0; i < batch_size_; ++i) {
+    sighting& s = batch_[i];
+    if (s.who == self) s.frame_count = addresses_here(s.frames.data(), s.frames.size());
+    if (s.state == fiber_state::not_started) {  // else it was looked at
+      if (worker* w = worker_of(rt, *s.who)) {
+        s.state = fiber_state::runs;
+        if (s.who != self)
+          s.frame_count = addresses_of_running(*w, s.id, s.frames.data(), s.frames.size());
+      } else if (s.who->frame.exists()) {
+        s.state = fiber_state::runnable;
+      }
+    }
+    // Else the record is another fiber's by now.
+    if (s.who->id.load(std::memory_order_relaxed) == s.id) enter(s);
+  }
+  batch_size_ = 0;
+}
+
+void roll_call::enter(const sighting& s) {
+  ++fibers_;
+  std::string key;
+  const auto append = [&](const auto& value) {
+    key.append(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  append(s.state);
+  append(s.what);
+  append(s.started_from);
+  key.append(reinterpret_cast<const char*>(s.frames.data()), s.frame_count * sizeof(void*));
+  herd& h = herds_[key];
+  if (h.size == 0) {
+    h.state = s.state;
+    h.what = s.what;
+    h.started_from = s.started_from;
+    h.frames.assign(s.frames.data(), s.frames.data() + s.frame_count);
+    h.object = s.object;
+    h.awaited_id = s.awaited_id;
+    h.oldest_ns = s.since_ns;
+  }
+  if (h.size < most_named) h.labels.emplace_back(fiber_label(*s.who).text);
+  ++h.size;
+  h.same_object = h.same_object && h.object == s.object;
+  h.oldest_ns = std::min(h.oldest_ns, s.since_ns);
+}
+
+namespace {
+
+/// Whether the name of a function of ours has types in it: the program's, mostly.
+bool names_theirs(const std::string& function) noexcept {
+  return function.find('<') != std::string::npos;
+}
+
+std::string duration_text(std::int64_t ns) {
+  char text[32];
+  const double s = static_cast<double>(std::max<std::int64_t>(ns, 0)) * 1e-9;
+  std::snprintf(text, sizeof text, s < 10 ? "%.2f s" : s < 100 ? "%.1f s" : "%.0f s", s);
+  return text;
+}
+
+}  // namespace
+
+std::string counted(std::size_t n, std::string_view what) {
+  std::string text = std::to_string(n);
+  for (std::size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, ",");
+  return text.append(" ").append(what).append(n == 1 ? "" : "s");
+}
+
+void roll_call::write_summary(std::ostream& out) {
+  out << "heddle: " << counted(fibers_, "fiber") << " on " << counted(workers_, "worker") << " of "
+      << counted(runtimes_, "runtime") << "\n";
+}
+
+void roll_call::write_fibers(std::ostream& out) {
+  const std::int64_t now = real_now_ns();  // to look names up takes its time
+  std::vector<const herd*> order;
+  for (const auto& [key, h] : herds_) order.push_back(&h);
+  std::sort(order.begin(), order.end(), [](const herd* a, const herd* b) {
+    const bool a_waits = a->state != fiber_state::runs, b_waits = b->state != fiber_state::runs;
+    if (a_waits != b_waits) return b_waits;
+    if (a->size != b->size) return a->size < b->size;
+    if (a->oldest_ns != b->oldest_ns) return a->oldest_ns < b->oldest_ns;
+    return std::less<>{}(a->started_from, b->started_from);
+  });
+  for (const herd* h : order) write(out, *h, now);
+}
+
+void roll_call::write(std::ostream& out, const herd& h, std::int64_t now) {
+  out << "\n";
+  if (h.size > 1) out << counted(h.size, "fiber") << " alike: ";
+  for (std::size_t i = 0; i < h.labels.size(); ++i) out << (i > 0 ? ", " : "") << h.labels[i];
+  if (h.size > h.labels.size()) out << " and others";
+  const bool many = h.size > 1;
+  switch (h.state) {
+    case fiber_state::runs:
+      out << (many ? " run" : " runs");
+      break;
+    case fiber_state::runnable:
+      out << (many ? " are" : " is") << " ready to run";
+      break;
+    case fiber_state::not_started:
+      out << (many ? " have" : " has") << " not run yet";
+      break;
+    case fiber_state::waits:
+      out << (many ? " wait " : " waits ") << h.what;
+      if (h.awaited_id != 0) {
+        out << (h.same_object ? " fiber " + std::to_string(h.awaited_id) : " fibers");
+      } else if (h.object != nullptr && h.same_object) {
+        out << " " << h.object;
+      }
+      out << (many ? ", the first for " : " for ") << duration_text(now - h.oldest_ns);
+      break;
+  }
+  out << "\n";
+  write_trace(out, h);
+}
+
+void roll_call::write_trace(std::ostream& out, const sighting& s) {
+  herd one{};
+  one.started_from = s.started_from;
+  one.frames.assign(s.frames.data(), s.frames.data() + s.frame_count);
+  write_trace(out, one);
+}
+
+void roll_call::write_trace(std::ostream& out, const herd& h) {
+  write_frames(out, h.frames);
+  if (h.started_from == nullptr) return;
+  const std::vector<code_line>& start = names_.before(h.started_from);
+  const auto theirs = std::find_if(start.begin(), start.end(),
+                                   [](const code_line& l) { return l.whose == owner::theirs; });
+  out << "    started by " << to_text(theirs != start.end() ? *theirs : start.back()) << "\n";
+}
+
+// Of what is ours only the function that was called: how it waits, and who called the fiber's
+// function, is not the user's concern.
+void roll_call::write_frames(std::ostream& out, const std::vector<const void*>& frames) {
+  std::vector<const code_line*> lines;
+  for (const void* each : frames) {
+    for (const code_line& l : names_.before(each)) lines.push_back(&l);
+  }
+  const auto is_theirs = [](const code_line* l) { return l->whose == owner::theirs; };
+  auto first = std::find_if(lines.begin(), lines.end(), is_theirs);
+  auto last = std::find_if(lines.rbegin(), lines.rend(), is_theirs).base();
+  if (first == lines.end()) {
+    // All of theirs was inlined, and no debug information says so: its types are in our names.
+    first = last = lines.empty() ? first : std::prev(lines.end());
+    while (first != lines.begin() && !names_theirs((*first)->function)) --first;
+    last = first == lines.end() ? first : std::next(first);
+  } else {
+    while (first != lines.begin() && (*std::prev(first))->whose == owner::std) --first;
+    if (first != lines.begin()) --first;
+  }
+  int number = 0;
+  for (auto at = first; at != last; ++at) {
+    const bool is_called = (*at)->whose == owner::ours && std::next(at) != last;
+    out << "    #" << number++ << " " << (is_called ? short_name(**at) : to_text(**at)) << "\n";
+  }
+  if (frames.size() == sighting::most_frames) out << "    ... and deeper\n";
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSL-1.0
+// wait_graph: collecting those who wait, finding circles, making sure.
+#include <heddle/debug/wait_graph.hpp>
+#include <heddle/sched/look.hpp>
+#include <heddle/sched/process.hpp>
+#include <heddle/sched/wait.hpp>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+namespace heddle::detail {
+
+namespace {
+
+constexpr std::size_t batch_room = 64;
+
+// False: somebody has ended the wait, or is about to, and the waiter has yet to hear of it.
+bool look_at_note(party& p, const wait_note& note) noexcept {
+  const owner_word* const owner = note.why.owner;
+  if (owner == &no_owner || owner == &fiber_itself) {
+    const bool is_cancelled = p.who->cancel.load(std::memory_order_relaxed) != 0;
+    if (!p.who->claim.is_open() || (is_cancelled && p.who->claim.cancellable_now())) return false;
+    p.is_lock = false;
+  } else {
+    p.is_lock = owner != &blocking_call;
+  }
+  p.what = note.why.what;
+  p.object = note.why.object;
+  p.owner = note.why.owner->load(std::memory_order_relaxed);
+  p.since_ns = note.since_ns;
+  return true;
+}
+
+/// Those who wait so, and which of them wait for which.
+class graph {
+ public:
+  graph();
+  /// Members of a circle, by number; each circle once, and of those that share members one.
+  std::vector<std::vector<std::size_t>> circles();
+  const party& at(std::size_t i) const noexcept { return all_[i]; }
+  bool is_complete() const noexcept { return is_complete_; }
+
+ private:
+  void collect(runtime_state& rt);
+  template <class Visit>
+  void for_each_awaited(std::size_t i, Visit&& visit) const;
+  std::vector<std::size_t> awaited(std::size_t i) const;
+
+  std::vector<party> all_;
+  bool is_complete_ = true;
+  std::vector<std::pair<std::uintptr_t, std::size_t>> by_stack_;  // by its top
+  std::unordered_multimap<const void*, std::size_t> by_thing_;    // what they work for, or are
+};
+
+void graph::collect(runtime_state& rt) {
+  std::array<fiber_record*, batch_room> records;
+  std::array<const void*, batch_room> frames;
+  std::size_t count = 0;
+  const auto look = [&] {
+    std::array<party, batch_room> found;
+    std::size_t got = 0;
+    {
+      const held_fibers held(records.data(), frames.data(), count);
+      for (std::size_t i = 0; i < count; ++i) {
+        if (held.frame_of(i) == nullptr) {
+          is_complete_ = false;
+        } else if (found[got].look(*records[i])) {
+          ++got;
+        }
+      }
+    }
+    all_.insert(all_.end(), found.begin(), found.begin() + static_cast<std::ptrdiff_t>(got));
+    count = 0;
+  };
+  rt.records.for_each([&](fiber_record& r) {
+    if (r.phase.load(std::memory_order_relaxed) != fiber_phase::tied) return;
+    records[count] = &r;
+    if (++count == batch_room) look();
+  });
+  look();
+}
+
+graph::graph() {
+  for (runtime_cursor rt; rt.here() != nullptr; rt.next()) collect(*rt.here());
+  std::array<party, batch_room> threads;  // more are not looked at: nothing is allocated meanwhile
+  std::size_t count = 0;
+  sleeping_threads().for_each([&](thread_agent& each) {
+    if (count < batch_room && threads[count].look(each)) ++count;
+  });
+  all_.insert(all_.end(), threads.begin(), threads.begin() + static_cast<std::ptrdiff_t>(count));
+  for (std::size_t i = 0; i < all_.size(); ++i) {
+    const party& p = all_[i];
+    by_thing_.emplace(p.who, i);
+    if (p.is_fiber()) by_thing_.emplace(&p.fiber(), i);
+    if (p.works_for != nullptr) by_thing_.emplace(p.works_for, i);
+    if (p.stack_top != nullptr)
+      by_stack_.emplace_back(reinterpret_cast<std::uintptr_t>(p.stack_top), i);
+  }
+  std::sort(by_stack_.begin(), by_stack_.end());
+}
+
+template <class Visit>
+void graph::for_each_awaited(std::size_t i, Visit&& visit) const {
+  const party& p = all_[i];
+  const auto visit_equal = [&](const void* thing) {
+    const auto [from, to] = by_thing_.equal_range(thing);
+    for (auto each = from; each != to; ++each) {
+      if (p.waits_for(all_[each->second])) visit(each->second);
+    }
+  };
+  if (p.object != nullptr) visit_equal(p.object);
+  if (p.owner == nullptr) return;
+  visit_equal(p.owner);
+  const auto at = reinterpret_cast<std::uintptr_t>(p.owner);
+  const auto above =
+      std::upper_bound(by_stack_.begin(), by_stack_.end(), std::pair(at, all_.size()));
+  if (above != by_stack_.end() && p.waits_for(all_[above->second])) visit(above->second);
+}
+
+std::vector<std::size_t> graph::awaited(std::size_t i) const {
+  std::vector<std::size_t> them;
+  for_each_awaited(i, [&](std::size_t j) { them.push_back(j); });
+  return them;
+}
+
+// Depth first; where a way comes back to itself there is a circle.
+std::vector<std::vector<std::size_t>> graph::circles() {
+  struct step {
+    std::size_t who;
+    std::vector<std::size_t> next;
+  };
+  enum class mark : std::uint8_t { fresh, on_the_way, done };
+  std::vector<mark> marks(all_.size(), mark::fresh);
+  std::vector<std::vector<std::size_t>> found;
+  std::vector<step> way;
+  for (std::size_t start = 0; start < all_.size(); ++start) {
+    if (marks[start] != mark::fresh) continue;
+    marks[start] = mark::on_the_way;
+    way.push_back({start, awaited(start)});
+    while (!way.empty()) {
+      if (way.back().next.empty()) {
+        marks[way.back().who] = mark::done;
+        way.pop_back();
+        continue;
+      }
+      const std::size_t next = way.back().next.back();
+      way.back().next.pop_back();
+      if (marks[next] == mark::fresh) {
+        marks[next] = mark::on_the_way;
+        way.push_back({next, awaited(next)});
+      } else if (marks[next] == mark::on_the_way) {
+        auto first =
+            std::find_if(way.begin(), way.end(), [&](const step& s) { return s.who == next; });
+        std::vector<std::size_t>& ring = found.emplace_back();
+        for (auto each = first; each != way.end(); ++each) ring.push_back(each->who);
+        // Who has been in one is in no other.
+        for (; first != way.end(); ++first) {
+          marks[first->who] = mark::done;
+          first->next.clear();
+        }
+      }
+    }
+  }
+  return found;
+}
+
+/// Whether they wait for each other, at one instant.
+bool is_so(circle& c, const held_fibers& held) noexcept {
+  sleeping_threads threads;
+  std::size_t fiber = 0;
+  for (party& p : c.members) {
+    const party before = p;
+    bool waits = false;
+    if (p.is_fiber()) {
+      waits = held.frame_of(fiber++) != nullptr && p.look(p.fiber());
+    } else {
+      threads.for_each([&](thread_agent& each) {
+        if (&each == before.who) waits = p.look(each);
+      });
+    }
+    if (!waits || !p.is_in_same_wait(before)) return false;
+  }
+  for (std::size_t i = 0; i < c.members.size(); ++i) {
+    if (!c.members[i].waits_for(c.members[(i + 1) % c.members.size()])) return false;
+  }
+  return true;
+}
+
+/// Looks again, at all of them at once.
+std::optional<circle> make_sure(const graph& of, const std::vector<std::size_t>& ring) {
+  circle c;
+  std::vector<fiber_record*> records;
+  for (const std::size_t i : ring) {
+    c.members.push_back(of.at(i));
+    if (of.at(i).is_fiber()) records.push_back(&of.at(i).fiber());
+  }
+  std::vector<const void*> frames(records.size());
+  c.fibers.resize(records.size());
+  const held_fibers held(records.data(), frames.data(), records.size());
+  if (!is_so(c, held)) return std::nullopt;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    c.fibers[i].meet(*records[i]);
+    c.fibers[i].look(frames[i]);
+  }
+  return c;
+}
+}  // namespace
+
+bool party::look(fiber_record& r) noexcept {
+  const wait_note* note = r.waits_for();
+  if (note == nullptr || r.phase.load(std::memory_order_relaxed) != fiber_phase::tied) return false;
+  who = &r;
+  id = r.id.load(std::memory_order_relaxed);
+  if (!look_at_note(*this, *note)) return false;
+  works_for = r.works_for();
+  stack_bottom = r.bound_stack->bottom;
+  stack_top = r.bound_stack->top;
+  return true;
+}
+
+bool party::look(thread_agent& thread) noexcept {
+  if (!thread.is_tied) return false;
+  who = &thread;
+  id = static_cast<std::uint64_t>(thread.thread_id);
+  if (!look_at_note(*this, *thread.note)) return false;
+  works_for = thread.works_for;
+  stack_bottom = thread.stack_bottom;
+  stack_top = thread.stack_top;
+  return true;
+}
+
+bool party::waits_for(const party& other) const noexcept {
+  if (object != nullptr) {
+    if (other.works_for == object) return true;
+    if (other.is_fiber() && object == &other.fiber()) return true;
+  }
+  if (owner == nullptr) return false;
+  const auto* at = static_cast<const std::byte*>(owner);
+  return at == static_cast<const void*>(other.who) ||
+         (at >= other.stack_bottom && at < other.stack_top);
+}
+
+std::string party::label() const {
+  return is_fiber() ? fiber_label(fiber()).text : "thread " + std::to_string(id);
+}
+
+std::vector<circle> find_circles(bool& is_complete) {
+  graph all;
+  is_complete = all.is_complete();
+  std::vector<circle> sure;
+  for (const auto& ring : all.circles()) {
+    if (auto c = make_sure(all, ring)) sure.push_back(std::move(*c));
+  }
+  return sure;
+}
+
+}  // namespace heddle::detail

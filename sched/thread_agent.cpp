@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+// thread_agent: sleeping, and being seen asleep.
+#include <heddle/base/assert.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/process.hpp>
+#include <heddle/sched/thread_agent.hpp>
+#include <heddle/sched/wait.hpp>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <mutex>
+#include <optional>
+
+namespace heddle::detail {
+
+namespace {
+
+constinit spin_lock sleepers_lock;
+constinit intrusive_list<thread_agent> sleepers;  // guarded by sleepers_lock
+constinit std::uint64_t sleeps_begun = 0;         // the same
+
+// By which others know what is its.
+void find_stack(thread_agent& self) noexcept {
+  pthread_attr_t attributes;
+  if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return;
+  void* bottom = nullptr;
+  std::size_t bytes = 0;
+  if (::pthread_attr_getstack(&attributes, &bottom, &bytes) == 0) {
+    self.stack_bottom = static_cast<std::byte*>(bottom);
+    self.stack_top = self.stack_bottom + bytes;
+    // One that may grow without a limit reaches down to what lies below, on paper.
+    constexpr std::ptrdiff_t deepest = 64 << 20;
+    const auto* here = static_cast<const std::byte*>(__builtin_frame_address(0));
+    if (here - self.stack_bottom > deepest) self.stack_bottom = here - deepest;
+  }
+  ::pthread_attr_destroy(&attributes);
+}
+
+/// While one lives its thread is among the sleepers.
+class seen_asleep {
+ public:
+  seen_asleep(thread_agent& self, const wait_note& note, bool has_stops) noexcept : self_(self) {
+    if (self.thread_id == 0) self.thread_id = ::gettid();
+    self.note = &note;
+    self.is_tied = note.why.owner != nullptr && !has_stops;
+    if (self.is_tied && self.stack_top == nullptr) find_stack(self);
+    {
+      const std::lock_guard hold(sleepers_lock);
+      sleepers.push_back(self);
+      ++sleeps_begun;
+    }
+    look_again();
+  }
+  ~seen_asleep() {
+    const std::lock_guard hold(sleepers_lock);
+    self_.unlink();
+  }
+  seen_asleep(const seen_asleep&) = delete;
+  seen_asleep& operator=(const seen_asleep&) = delete;
+
+ private:
+  thread_agent& self_;
+};
+
+}  // namespace
+
+thread_agent::thread_agent() noexcept
+    : agent(false), choices(random_source(static_cast<std::uint64_t>(real_now_ns()))) {}
+
+sleeping_threads::sleeping_threads() noexcept { sleepers_lock.lock(); }
+sleeping_threads::~sleeping_threads() { sleepers_lock.unlock(); }
+intrusive_list<thread_agent>& sleeping_threads::all() noexcept { return sleepers; }
+
+std::uint64_t sleeping_threads::begun() noexcept {
+  const std::lock_guard hold(sleepers_lock);
+  return sleeps_begun;
+}
+
+void sleep_until_notified(thread_agent& self, const wait_note& note, bool has_stops,
+                          std::int64_t deadline_ns) noexcept {
+  refuse_after_fork();
+  if (deadline_ns == no_deadline && has_begun_to_exit(self)) {
+    sleep_until_notified(self, note, has_stops, real_now_ns() + exit_patience_ns);
+    if (self.notified.load(std::memory_order_relaxed) == 0) {
+      complain(
+          "exit() has waited for 1 s, in a static object's destructor or a handler of atexit, and "
+          "goes on waiting. What it waits for should end before main returns: close the channel, "
+          "cancel() or join the fiber. Once halted, the default runtime's fibers stand still.");
+    }
+  }
+  std::optional<seen_asleep> seen;
+  // (ta.1) acquire: what the waker did before ready() is seen; pairs with (wt.2).
+  while (self.notified.load(std::memory_order_acquire) == 0) {
+    if (deadline_ns == no_deadline) {
+      if (!seen) seen.emplace(self, note, has_stops);
+    } else if (real_now_ns() >= deadline_ns) {
+      return;
+    }
+    futex_wait(self.notified, 0, deadline_ns);
+  }
+}
+
+}  // namespace heddle::detail
