@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// deadlock: the reports of those who wait for ever; what the watchdogs ask for
-// (sched/watchdog.hpp).
+// deadlock: the reports of those who wait for ever, for which the watchdogs ask.
 //   Looking costs a hundredth of one processor (more, where it takes over 4 ms): it is done again
 //   only after a hundred times as long as it took, in 100 to 400 ms, and only when somebody went to
 //   sleep meanwhile.
@@ -23,6 +22,7 @@
 #include <new>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace heddle::detail {
@@ -132,30 +132,13 @@ void tell(const circle& c, std::ostream& text) {
 
 /// What plain threads wait for.
 void tell_threads(std::ostream& out) {
-  struct sleeper {
-    std::uint64_t thread;
-    wait_reason why;
-    std::uint64_t awaited_id;
-  };
-  std::array<sleeper, most_told> all;
+  std::array<std::pair<long, awaited>, most_told> all;
   std::size_t count = 0;
   sleeping_threads().for_each([&](const thread_agent& each) {
-    if (count == most_told) return;
-    const wait_reason why = each.note->why;
-    all[count++] = {
-        static_cast<std::uint64_t>(each.thread_id), why,
-        why.owner == &fiber_itself
-            ? static_cast<const fiber_record*>(why.object)->id.load(std::memory_order_relaxed)
-            : 0};
+    if (count < most_told) all[count++] = {each.thread_id, awaited(each.note->why)};
   });
   for (std::size_t i = 0; i < count; ++i) {
-    out << "  thread " << all[i].thread << " waits " << all[i].why.what;
-    if (all[i].awaited_id != 0) {
-      out << " fiber " << all[i].awaited_id;
-    } else if (all[i].why.object != nullptr) {
-      out << " " << all[i].why.object;
-    }
-    out << "\n";
+    out << "  thread " << all[i].first << " waits " << all[i].second << "\n";
   }
 }
 
@@ -192,7 +175,7 @@ bool inspector::look_for_circles() {
 std::int64_t inspector::look_for_standstill(std::int64_t now) {
   const forecast f = look_ahead();
   if (f.fibers == 0) return no_deadline;
-  if (f.what != outlook::standstill) {
+  if (!f.stands_still) {
     gap_ns_ = f.instant == instant_ ? std::min(gap_ns_ * 2, 2 * last_gap_ns) : first_gap_ns;
     instant_ = f.instant;
     return gap_ns_ <= last_gap_ns ? now + gap_ns_ : no_deadline;

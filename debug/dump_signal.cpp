@@ -5,6 +5,7 @@
 #include <heddle/debug/dump.hpp>
 #include <heddle/debug/report.hpp>
 #include <heddle/sched/process.hpp>
+#include <heddle/sched/signal_handler.hpp>
 #include <heddle/sched/watchdog.hpp>
 
 #include <signal.h>
@@ -24,7 +25,7 @@ namespace {
 constexpr std::size_t most_signals = 65;
 
 constinit atomic<std::uint32_t> asked{0};  // futex: how often a dump was asked for
-constinit std::array<struct sigaction, most_signals> before{};  // written before it is read
+constinit std::array<signal_handler, most_signals> handlers{};
 
 // os-lock: held while a thread is started, over no switch.
 constinit std::mutex installing;
@@ -36,12 +37,7 @@ void on_signal(int number, siginfo_t* info, void* machine) noexcept {
   asked.fetch_add(1, std::memory_order_relaxed);
   futex_wake(&asked);
   errno = error;
-  const struct sigaction& theirs = before[static_cast<std::size_t>(number)];
-  if ((theirs.sa_flags & SA_SIGINFO) != 0) {
-    theirs.sa_sigaction(number, info, machine);
-  } else if (theirs.sa_handler != SIG_DFL && theirs.sa_handler != SIG_IGN) {
-    theirs.sa_handler(number);
-  }
+  handlers[static_cast<std::size_t>(number)].pass_on(number, info, machine);
 }
 
 [[noreturn]] void serve() noexcept {
@@ -87,14 +83,7 @@ void dump_on(int signal) {
   if (installed[at]) return;
   if (!has_thread) start_thread();
   has_thread = true;
-  struct sigaction ours {};
-  ours.sa_sigaction = &on_signal;
-  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-  sigemptyset(&ours.sa_mask);
-  ::sigaction(signal, nullptr, &before[at]);
-  ::sigaction(signal, &ours, nullptr);
-  if (before[at].sa_handler == SIG_DFL || before[at].sa_handler == SIG_IGN)
-    note_own_handler(signal, &on_signal);
+  handlers[at].install(signal, &on_signal, SA_RESTART);
   installed[at] = true;
 }
 

@@ -15,13 +15,22 @@
 
 namespace heddle::detail {
 
+awaited::awaited(const wait_reason& why) noexcept : what(why.what), object(why.object) {
+  if (why.owner == &fiber_itself)
+    fiber_id = static_cast<const fiber_record*>(object)->id.load(std::memory_order_relaxed);
+}
+
+std::ostream& operator<<(std::ostream& out, const awaited& a) {
+  out << a.what;
+  if (a.fiber_id != 0) return out << " fiber " << a.fiber_id;
+  return a.object != nullptr ? out << " " << a.object : out;
+}
+
 void sighting::meet(fiber_record& r) noexcept {
   who = &r;
   id = r.id.load(std::memory_order_relaxed);
   state = fiber_state::not_started;
-  what = nullptr;
-  object = nullptr;
-  awaited_id = 0;
+  by = {};
   since_ns = 0;
   started_from = r.started_from();
   frame_count = 0;
@@ -31,10 +40,7 @@ void sighting::look(const void* frame) noexcept {
   state = fiber_state::runnable;
   if (const wait_note* note = who->waits_for()) {
     state = fiber_state::waits;
-    what = note->why.what;
-    object = note->why.object;
-    if (note->why.owner == &fiber_itself)
-      awaited_id = static_cast<const fiber_record*>(object)->id.load(std::memory_order_relaxed);
+    by = awaited(note->why);
     since_ns = note->since_ns;
   }
   frame_count = addresses_of(frame, frames.data(), most_frames);
@@ -89,22 +95,20 @@ void roll_call::enter(const sighting& s) {
     key.append(reinterpret_cast<const char*>(&value), sizeof value);
   };
   append(s.state);
-  append(s.what);
+  append(s.by.what);
   append(s.started_from);
   key.append(reinterpret_cast<const char*>(s.frames.data()), s.frame_count * sizeof(void*));
   herd& h = herds_[key];
   if (h.size == 0) {
     h.state = s.state;
-    h.what = s.what;
+    h.by = s.by;
     h.started_from = s.started_from;
     h.frames.assign(s.frames.data(), s.frames.data() + s.frame_count);
-    h.object = s.object;
-    h.awaited_id = s.awaited_id;
     h.oldest_ns = s.since_ns;
   }
   if (h.size < most_named) h.labels.emplace_back(fiber_label(*s.who).text);
   ++h.size;
-  h.same_object = h.same_object && h.object == s.object;
+  h.same_object = h.same_object && h.by.object == s.by.object;
   h.oldest_ns = std::min(h.oldest_ns, s.since_ns);
 }
 
@@ -166,11 +170,11 @@ void roll_call::write(std::ostream& out, const herd& h, std::int64_t now) {
       out << (many ? " have" : " has") << " not run yet";
       break;
     case fiber_state::waits:
-      out << (many ? " wait " : " waits ") << h.what;
-      if (h.awaited_id != 0) {
-        out << (h.same_object ? " fiber " + std::to_string(h.awaited_id) : " fibers");
-      } else if (h.object != nullptr && h.same_object) {
-        out << " " << h.object;
+      out << (many ? " wait " : " waits ");
+      if (h.same_object) {
+        out << h.by;
+      } else {
+        out << h.by.what << (h.by.fiber_id != 0 ? " fibers" : "");
       }
       out << (many ? ", the first for " : " for ") << duration_text(now - h.oldest_ns);
       break;

@@ -6,6 +6,7 @@
 
 #include <heddle/debug/symbols.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/wait.hpp>
 
 #include <array>
 #include <cstddef>
@@ -20,6 +21,17 @@ namespace heddle::detail {
 
 enum class fiber_state : std::uint8_t { runs, waits, runnable, not_started };
 
+/// What one waits for, as reports tell it.
+struct awaited {
+  awaited() noexcept = default;
+  explicit awaited(const wait_reason& why) noexcept;
+
+  const char* what = nullptr;
+  const void* object = nullptr;
+  std::uint64_t fiber_id = 0;  // where it is the end of a fiber
+};
+std::ostream& operator<<(std::ostream& out, const awaited& a);
+
 /// A fiber as it was found.
 struct sighting {
   static constexpr std::size_t most_frames = 48;
@@ -31,9 +43,7 @@ struct sighting {
   fiber_record* who = nullptr;
   std::uint64_t id = 0;
   fiber_state state = fiber_state::not_started;
-  const char* what = nullptr;
-  const void* object = nullptr;
-  std::uint64_t awaited_id = 0;  // of the fiber whose end it waits for
+  awaited by;
   std::int64_t since_ns = 0;
   const void* started_from = nullptr;
   std::size_t frame_count = 0;
@@ -59,13 +69,11 @@ class roll_call {
   /// Fibers that are alike.
   struct herd {
     fiber_state state;
-    const char* what;
+    awaited by;  // of the first
     const void* started_from;
     std::vector<const void*> frames;
     std::size_t size = 0;
     std::vector<std::string> labels;  // of the first few
-    const void* object = nullptr;
-    std::uint64_t awaited_id = 0;
     bool same_object = true;
     std::int64_t oldest_ns = 0;
   };

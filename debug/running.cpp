@@ -9,7 +9,7 @@
 #include <heddle/debug/running.hpp>
 #include <heddle/fiber/unwind.hpp>
 #include <heddle/sched/clock.hpp>
-#include <heddle/sched/process.hpp>
+#include <heddle/sched/signal_handler.hpp>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -37,7 +37,7 @@ constinit atomic<worker*> asked_of{nullptr};
 std::uint64_t found_id;                 // guarded by stage
 const void* found_frames[most_frames];  // the same
 std::size_t found_count;                // the same
-struct sigaction action_before;         // written before the handler can run
+constinit signal_handler handler;
 
 void answer(void* machine) noexcept {
   worker* const w = current_worker();
@@ -61,22 +61,9 @@ void on_signal(int number, siginfo_t* info, void* machine) noexcept {
     const int error = errno;
     answer(machine);
     errno = error;
-  } else if ((action_before.sa_flags & SA_SIGINFO) != 0) {
-    action_before.sa_sigaction(number, info, machine);
-  } else if (action_before.sa_handler != SIG_DFL && action_before.sa_handler != SIG_IGN) {
-    action_before.sa_handler(number);
+  } else {
+    handler.pass_on(number, info, machine);
   }
-}
-
-bool install() noexcept {
-  ::sigaction(SIGURG, nullptr, &action_before);
-  struct sigaction ours {};
-  ours.sa_sigaction = &on_signal;
-  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-  sigemptyset(&ours.sa_mask);
-  if (action_before.sa_handler == SIG_DFL || action_before.sa_handler == SIG_IGN)
-    note_own_handler(SIGURG, &on_signal);
-  return ::sigaction(SIGURG, &ours, nullptr) == 0;
 }
 
 }  // namespace
@@ -101,7 +88,7 @@ std::size_t addresses_of_running(worker& w, std::uint64_t id, const void** into,
   return 0;  // it puts signals off until the thread makes a call that it knows
 #endif
   const std::lock_guard alone(asking);
-  static const bool can_ask = install();
+  static const bool can_ask = handler.install(SIGURG, &on_signal, SA_RESTART);
   if (!can_ask || sleeps_in_system(w)) return 0;
   asked_of.store(&w, std::memory_order_relaxed);
   // (rn.2) release: what the last answer was is not read any more; pairs with (rn.1).

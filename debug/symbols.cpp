@@ -64,6 +64,15 @@ owner owner_of(std::string_view name, std::string_view file) {
                                      : owner::theirs;
 }
 
+/// Where it is in its module.
+void write_offset(const Dl_info& module, const void* address, char* out,
+                  std::size_t size) noexcept {
+  const char* slash = std::strrchr(module.dli_fname, '/');
+  std::snprintf(out, size, "%s+0x%zx", slash != nullptr ? slash + 1 : module.dli_fname,
+                static_cast<std::size_t>(static_cast<const char*>(address) -
+                                         static_cast<const char*>(module.dli_fbase)));
+}
+
 /// From the dynamic linker: a name, or where it is in which module.
 code_line from_linker(const void* address) {
   code_line found;
@@ -76,12 +85,9 @@ code_line from_linker(const void* address) {
     found.function = demangled(info.dli_sname);
     found.whose = owner_of(info.dli_sname, {});
   } else {
-    const char* slash = std::strrchr(info.dli_fname, '/');
-    char text[64];
-    std::snprintf(text, sizeof text, "+0x%zx",
-                  static_cast<std::size_t>(static_cast<const char*>(address) -
-                                           static_cast<const char*>(info.dli_fbase)));
-    found.function = std::string(slash != nullptr ? slash + 1 : info.dli_fname) + text;
+    char text[256];
+    write_offset(info, address, text, sizeof text);
+    found.function = text;
   }
   return found;
 }
@@ -223,9 +229,7 @@ void write_place(const void* return_address, char* out, std::size_t size) noexce
   } else if (info.dli_sname != nullptr) {
     std::snprintf(out, size, "%s", info.dli_sname);
   } else {
-    std::snprintf(out, size, "%s+0x%zx", info.dli_fname,
-                  static_cast<std::size_t>(static_cast<const char*>(address) -
-                                           static_cast<const char*>(info.dli_fbase)));
+    write_offset(info, address, out, size);
   }
 }
 

@@ -45,9 +45,7 @@ class graph {
 
  private:
   void collect(runtime_state& rt);
-  template <class Visit>
-  void for_each_awaited(std::size_t i, Visit&& visit) const;
-  std::vector<std::size_t> awaited(std::size_t i) const;
+  std::vector<std::size_t> awaited_by(std::size_t i) const;
 
   std::vector<party> all_;
   bool is_complete_ = true;
@@ -102,27 +100,23 @@ graph::graph() {
   std::sort(by_stack_.begin(), by_stack_.end());
 }
 
-template <class Visit>
-void graph::for_each_awaited(std::size_t i, Visit&& visit) const {
+std::vector<std::size_t> graph::awaited_by(std::size_t i) const {
   const party& p = all_[i];
-  const auto visit_equal = [&](const void* thing) {
-    const auto [from, to] = by_thing_.equal_range(thing);
-    for (auto each = from; each != to; ++each) {
-      if (p.waits_for(all_[each->second])) visit(each->second);
-    }
+  std::vector<std::size_t> them;
+  const auto add_if_awaited = [&](std::size_t j) {
+    if (p.waits_for(all_[j])) them.push_back(j);
   };
-  if (p.object != nullptr) visit_equal(p.object);
-  if (p.owner == nullptr) return;
-  visit_equal(p.owner);
+  const auto add_equal = [&](const void* thing) {
+    const auto [from, to] = by_thing_.equal_range(thing);
+    for (auto each = from; each != to; ++each) add_if_awaited(each->second);
+  };
+  if (p.object != nullptr) add_equal(p.object);
+  if (p.owner == nullptr) return them;
+  add_equal(p.owner);
   const auto at = reinterpret_cast<std::uintptr_t>(p.owner);
   const auto above =
       std::upper_bound(by_stack_.begin(), by_stack_.end(), std::pair(at, all_.size()));
-  if (above != by_stack_.end() && p.waits_for(all_[above->second])) visit(above->second);
-}
-
-std::vector<std::size_t> graph::awaited(std::size_t i) const {
-  std::vector<std::size_t> them;
-  for_each_awaited(i, [&](std::size_t j) { them.push_back(j); });
+  if (above != by_stack_.end()) add_if_awaited(above->second);
   return them;
 }
 
@@ -139,7 +133,7 @@ std::vector<std::vector<std::size_t>> graph::circles() {
   for (std::size_t start = 0; start < all_.size(); ++start) {
     if (marks[start] != mark::fresh) continue;
     marks[start] = mark::on_the_way;
-    way.push_back({start, awaited(start)});
+    way.push_back({start, awaited_by(start)});
     while (!way.empty()) {
       if (way.back().next.empty()) {
         marks[way.back().who] = mark::done;
@@ -150,7 +144,7 @@ std::vector<std::vector<std::size_t>> graph::circles() {
       way.back().next.pop_back();
       if (marks[next] == mark::fresh) {
         marks[next] = mark::on_the_way;
-        way.push_back({next, awaited(next)});
+        way.push_back({next, awaited_by(next)});
       } else if (marks[next] == mark::on_the_way) {
         auto first =
             std::find_if(way.begin(), way.end(), [&](const step& s) { return s.who == next; });
@@ -207,6 +201,7 @@ std::optional<circle> make_sure(const graph& of, const std::vector<std::size_t>&
   }
   return c;
 }
+
 }  // namespace
 
 bool party::look(fiber_record& r) noexcept {

@@ -4,6 +4,7 @@
 #include <heddle/fiber/stack.hpp>
 #include <heddle/fiber/unwind.hpp>
 #include <heddle/sched/overflow.hpp>
+#include <heddle/sched/signal_handler.hpp>
 #include <heddle/sched/worker.hpp>
 
 #include <signal.h>
@@ -18,8 +19,7 @@ namespace {
 constexpr std::size_t alternate_bytes = 64 * 1024;
 constexpr std::size_t deep = 16;  // repetitions that are told
 
-struct sigaction segv_before;
-struct sigaction bus_before;
+constinit signal_handler segv, bus;
 
 // A signal handler may not take the record's lock: the fiber itself may hold it.
 void report_if_overflow(const std::byte* at, const void* machine) noexcept {
@@ -54,12 +54,8 @@ void report_if_overflow(const std::byte* at, const void* machine) noexcept {
 
 void on_fault(int number, siginfo_t* info, void* machine) noexcept {
   report_if_overflow(static_cast<const std::byte*>(info->si_addr), machine);
-  const struct sigaction& before = number == SIGSEGV ? segv_before : bus_before;
-  if ((before.sa_flags & SA_SIGINFO) != 0) {
-    before.sa_sigaction(number, info, machine);
-  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
-    before.sa_handler(number);
-  } else {
+  const signal_handler& ours = number == SIGSEGV ? segv : bus;
+  if (!ours.pass_on(number, info, machine)) {
     // Back to the instruction, which faults again and kills the process as it would have.
     ::signal(number, SIG_DFL);
   }
@@ -68,12 +64,8 @@ void on_fault(int number, siginfo_t* info, void* machine) noexcept {
 }  // namespace
 
 void install_overflow_handler() noexcept {
-  struct sigaction action {};
-  action.sa_sigaction = &on_fault;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigemptyset(&action.sa_mask);
-  ::sigaction(SIGSEGV, &action, &segv_before);
-  ::sigaction(SIGBUS, &action, &bus_before);
+  segv.install(SIGSEGV, &on_fault, 0);
+  bus.install(SIGBUS, &on_fault, 0);
 }
 
 overflow_guard::overflow_guard() noexcept : memory_(new (std::nothrow) std::byte[alternate_bytes]) {

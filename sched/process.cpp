@@ -29,7 +29,6 @@ namespace {
 
 constinit spin_lock runtimes_lock;
 constinit runtime_state* runtimes = nullptr;  // guarded by runtimes_lock; linked by next_runtime
-constinit atomic<signal_handler> own_handlers[65]{};  // by the signal
 constinit unsigned staying = 0;  // guarded by runtimes_lock: how many runtimes_stay live
 constinit runtime_state* halted_at_exit = nullptr;
 constinit atomic<bool> forked{false};
@@ -128,14 +127,6 @@ void prepare_process() noexcept {
 #endif
     return true;
   }();
-}
-
-void note_own_handler(int signal, signal_handler handler) noexcept {
-  own_handlers[signal].store(handler, std::memory_order_relaxed);
-}
-
-bool is_heddles_alone(int signal, signal_handler handler) noexcept {
-  return own_handlers[signal].load(std::memory_order_relaxed) == handler;
 }
 
 void refuse_after_fork() noexcept {

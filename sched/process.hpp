@@ -6,7 +6,6 @@
 #include <heddle/base/atomic.hpp>
 #include <heddle/fiber/record.hpp>
 
-#include <csignal>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,12 +23,6 @@ void prepare_process() noexcept;
 
 /// Threads of heddle's that belong to no runtime, and do nothing of themselves.
 extern atomic<std::uint32_t> own_threads;
-/// For who installs a handler that wakes no fiber, where there was none before.
-using signal_handler = void (*)(int, siginfo_t*, void*);
-void note_own_handler(int signal, signal_handler handler) noexcept;
-/// Whether `handler`, which is there, is such a one.
-bool is_heddles_alone(int signal, signal_handler handler) noexcept;
-
 void enlist(runtime_state& rt) noexcept;
 /// Returns when nobody visits it any more.
 void delist(runtime_state& rt) noexcept;

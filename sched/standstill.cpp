@@ -3,14 +3,11 @@
 #include <heddle/base/asymmetric_fence.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/signal_handler.hpp>
 #include <heddle/sched/standstill.hpp>
 #include <heddle/sched/thread_agent.hpp>
 
-#include <signal.h>
 #include <sys/stat.h>
-
-#include <algorithm>
-#include <iterator>
 
 namespace heddle::detail {
 
@@ -63,20 +60,6 @@ std::size_t thread_count() noexcept {
   return static_cast<std::size_t>(tasks.st_nlink) - 2;
 }
 
-/// Whether the program handles a signal: its handler may wake somebody. (Those that tell of faults
-/// do not.)
-bool handles_signals() noexcept {
-  constexpr int faults[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
-  for (int each = 1; each <= SIGRTMAX; ++each) {
-    if (std::find(std::begin(faults), std::end(faults), each) != std::end(faults)) continue;
-    struct sigaction now {};
-    if (::sigaction(each, nullptr, &now) != 0) continue;  // the C library's
-    if (now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN) continue;
-    if ((now.sa_flags & SA_SIGINFO) == 0 || !is_heddles_alone(each, now.sa_sigaction)) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 forecast look_ahead() noexcept {
@@ -90,7 +73,7 @@ forecast look_ahead() noexcept {
   const bool same = again.instant == first.instant && again.threads == first.threads;
   const bool all_sleep = first.all_sleep && again.all_sleep && !again.has_timers && same;
   const bool none_else = f.threads != 0 && f.threads <= first.threads;
-  f.what = all_sleep && none_else && !handles_signals() ? outlook::standstill : outlook::unclear;
+  f.stands_still = all_sleep && none_else && !program_handles_signals();
   return f;
 }
 

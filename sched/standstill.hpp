@@ -16,14 +16,8 @@
 
 namespace heddle::detail {
 
-enum class outlook : std::uint8_t {
-  goes_on,    // a timer is set, or there is no fiber
-  unclear,    // somebody runs, or may: a thread that is not known to sleep
-  standstill  // as above
-};
-
 struct forecast {
-  outlook what = outlook::goes_on;
+  bool stands_still = false;  // else somebody runs, or may, or a timer is set; or there is no fiber
   std::uint64_t fibers = 0;   // that are alive
   std::size_t threads = 0;    // of the process, as far as known
   std::uint64_t instant = 0;  // a number that differs once anything has happened
