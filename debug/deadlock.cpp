@@ -4,6 +4,7 @@
 //   only after a hundred times as long as it took, in 100 to 400 ms, and only when somebody went to
 //   sleep meanwhile.
 //   Memory that is short puts a look off.
+#include <heddle/debug/layout.hpp>
 #include <heddle/debug/report.hpp>
 #include <heddle/debug/roll_call.hpp>
 #include <heddle/debug/wait_graph.hpp>
@@ -26,6 +27,9 @@
 #include <vector>
 
 namespace heddle::detail {
+
+// Of an archive the linker takes what something refers to.
+[[gnu::used, gnu::retain]] const heddle_layout_entry* const for_debuggers = heddle_layout;
 
 namespace {
 

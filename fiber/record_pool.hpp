@@ -13,6 +13,8 @@
 
 namespace heddle::detail {
 
+struct layout;
+
 class record_pool {
  public:
   record_pool() noexcept = default;
@@ -35,6 +37,7 @@ class record_pool {
   }
 
  private:
+  friend struct layout;
   struct slab {
     fiber_record* blocks;
     std::size_t bytes;

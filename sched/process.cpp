@@ -24,11 +24,11 @@ namespace heddle::detail {
 constinit atomic<const agent*> exiting_agent{nullptr};
 constinit atomic<const agent*> ending_main{nullptr};
 constinit atomic<std::uint32_t> own_threads{0};
+constinit runtime_state* first_runtime = nullptr;  // guarded by runtimes_lock
 
 namespace {
 
 constinit spin_lock runtimes_lock;
-constinit runtime_state* runtimes = nullptr;  // guarded by runtimes_lock; linked by next_runtime
 constinit unsigned staying = 0;  // guarded by runtimes_lock: how many runtimes_stay live
 constinit runtime_state* halted_at_exit = nullptr;
 constinit atomic<bool> forked{false};
@@ -73,7 +73,7 @@ void halt() noexcept {
 // threads that run others.
 [[maybe_unused]] void keep_what_fibers_refer_to() noexcept {
   const std::lock_guard hold(runtimes_lock);
-  for (runtime_state* rt = runtimes; rt != nullptr; rt = rt->next_runtime) {
+  for (runtime_state* rt = first_runtime; rt != nullptr; rt = rt->next_runtime) {
     for (unsigned i = 0, count = rt->worker_count(); i < count; ++i) rt->worker_at(i)->keep_home();
     rt->records.for_each([](fiber_record& r) {
       if (!is_alive(r.phase.load(std::memory_order_relaxed))) return;
@@ -137,15 +137,15 @@ void refuse_after_fork() noexcept {
 
 void enlist(runtime_state& rt) noexcept {
   const std::lock_guard hold(runtimes_lock);
-  rt.next_runtime = runtimes;
-  runtimes = &rt;
+  rt.next_runtime = first_runtime;
+  first_runtime = &rt;
 }
 
 void delist(runtime_state& rt) noexcept {
   for (backoff visitors;; visitors.pause()) {
     const std::lock_guard hold(runtimes_lock);
     if (rt.visitors > 0 || staying > 0) continue;
-    runtime_state** link = &runtimes;
+    runtime_state** link = &first_runtime;
     while (*link != &rt) {
       if (*link == nullptr) return;  // its making failed
       link = &(*link)->next_runtime;
@@ -163,7 +163,7 @@ void runtime_cursor::go_to_locked(runtime_state* rt) noexcept {
 
 runtime_cursor::runtime_cursor() noexcept {
   const std::lock_guard hold(runtimes_lock);
-  go_to_locked(runtimes);
+  go_to_locked(first_runtime);
 }
 
 runtime_cursor::~runtime_cursor() {
@@ -178,7 +178,7 @@ void runtime_cursor::next() noexcept {
 
 void look_again() noexcept {
   const std::lock_guard hold(runtimes_lock);
-  for (runtime_state* rt = runtimes; rt != nullptr; rt = rt->next_runtime) rt->watch.attend();
+  for (runtime_state* rt = first_runtime; rt != nullptr; rt = rt->next_runtime) rt->watch.attend();
 }
 
 runtimes_stay::runtimes_stay() noexcept {
@@ -205,7 +205,7 @@ void halt_at_exit(runtime_state& rt) noexcept {
 
 void runtime_state::wake_everybody() noexcept {
   const std::lock_guard hold(runtimes_lock);
-  for (runtime_state* rt = runtimes; rt != nullptr; rt = rt->next_runtime) rt->wake_all();
+  for (runtime_state* rt = first_runtime; rt != nullptr; rt = rt->next_runtime) rt->wake_all();
 }
 
 }  // namespace heddle::detail

@@ -23,6 +23,8 @@ void prepare_process() noexcept;
 
 /// Threads of heddle's that belong to no runtime, and do nothing of themselves.
 extern atomic<std::uint32_t> own_threads;
+/// Linked by next_runtime; for process.cpp, and for debuggers.
+extern runtime_state* first_runtime;
 void enlist(runtime_state& rt) noexcept;
 /// Returns when nobody visits it any more.
 void delist(runtime_state& rt) noexcept;

@@ -105,6 +105,7 @@ class runtime_state {
   atomic<std::uint32_t> hands_full{0};
 
  private:
+  friend struct layout;
   void publish(std::unique_ptr<worker> made) noexcept;
   void start_workers();
   void join_workers() noexcept;

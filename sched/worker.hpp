@@ -34,6 +34,7 @@ namespace heddle::detail {
 
 class runtime_state;
 struct arrival;
+struct layout;
 
 /// What runs on the next context, once the fiber that parked is off its stack. `run` must not touch
 /// the fiber, or its stack, after it has made it reachable to others.
@@ -128,6 +129,7 @@ class alignas(cache_line) worker {
   atomic<bool> retired{false};    // a spare that is not needed now
 
  private:
+  friend struct layout;
   static constexpr int switch_budget = 128;
   static constexpr int max_streak = 32;
   static constexpr std::size_t stack_cache = 64;

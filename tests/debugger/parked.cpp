@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+// parked: for gdb_test.py and lldb_test.py: fibers that wait, and then the program stops.
+//   parked COUNT stop      by a breakpoint of its own; it goes on, and all end
+//   parked COUNT abort     it writes a core file, if the system lets it
+//   parked COUNT whole     as stop, without guard pages: those keep gcore from writing the stacks
+#include <heddle/heddle.hpp>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct jobs {
+  heddle::mutex door;
+  heddle::channel<int> inbox;
+  heddle::channel<std::string> results{4};
+  std::atomic<int> here{0};
+};
+
+[[gnu::noinline]] int consume(jobs& j, int number) {
+  const volatile int mine = number;
+  ++j.here;
+  int got = mine;
+  if (number % 10 == 3) {
+    const std::lock_guard hold(j.door);
+  } else if (const auto value = j.inbox.receive()) {
+    got = *value;
+  }
+  return got + mine;
+}
+
+[[gnu::noinline]] void nested(jobs& j, int number, int depth) {
+  if (depth > 0) {
+    nested(j, number, depth - 1);
+  } else {
+    consume(j, number);
+  }
+  asm volatile("");  // no tail call
+}
+
+[[gnu::noinline]] void stop_here(jobs& j, heddle::fiber& first) {
+  std::puts("all wait");
+  std::fflush(stdout);
+  std::raise(SIGTRAP);
+  asm volatile("" : : "r"(&j), "r"(&first) : "memory");
+}
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
+  const int count = std::atoi(argv[1]);
+  const std::string_view how = argv[2];
+  heddle::run({.workers = 2, .guard_pages = how != "whole"}, [&] {
+    jobs j;
+    j.results.send("one");
+    j.results.send("two");
+    j.door.lock();
+    std::vector<heddle::fiber> all;
+    for (int i = 0; i < count; ++i) {
+      const std::string name = "consumer " + std::to_string(i);
+      all.emplace_back(heddle::fiber_options{.name = name}, nested, std::ref(j), i, i % 3);
+    }
+    while (j.here < count) heddle::this_fiber::yield();
+    // Those that came last may still be on their way to sleep.
+    heddle::this_fiber::sleep_for(std::chrono::milliseconds(100));
+    if (how == "abort") std::abort();
+    stop_here(j, all.front());
+    j.inbox.close();
+    j.door.unlock();
+    for (auto& each : all) each.join();
+  });
+  std::puts("all ended");
+}
