@@ -8,7 +8,7 @@ install(FILES ${scripts}
 # is known only when it is installed (cmake --install --prefix).
 install(CODE "
   get_filename_component(prefix \"\${CMAKE_INSTALL_PREFIX}\" ABSOLUTE)
-  set(HEDDLE_GDB_SCRIPT \"\${prefix}/${CMAKE_INSTALL_DATADIR}/heddle/heddle_gdb.py\")
+  set(HEDDLE_GDB_SCRIPTS \"\${prefix}/${CMAKE_INSTALL_DATADIR}/heddle\")
   configure_file(\"${PROJECT_SOURCE_DIR}/cmake/heddle_gdb.py.in\"
                  \"${PROJECT_BINARY_DIR}/$<TARGET_FILE_NAME:heddle>-gdb.py\" @ONLY)
   file(INSTALL \"${PROJECT_BINARY_DIR}/$<TARGET_FILE_NAME:heddle>-gdb.py\" DESTINATION
