@@ -3,6 +3,8 @@
 #pragma once
 
 #include <heddle/debug/dump.hpp>
+#include <heddle/debug/metrics.hpp>
+#include <heddle/debug/trace.hpp>
 #include <heddle/sched/blocking.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>

@@ -121,6 +121,8 @@ void start_fiber(fiber_record* r) noexcept { r->home->start(r); }
 void name_fiber(fiber_record& r, std::string_view name) {
   std::string copy(name.substr(0, max_name_bytes));
   fiber_extras& extras = extras_of(r);
+  if (is_traced()) [[unlikely]]
+    trace_name(r, copy);
   const std::lock_guard hold(r.lock);
   extras.name.swap(copy);
 }

@@ -2,6 +2,7 @@
 // runtime_state: making and ending fibers, whom to wake, starting and ending a runtime.
 #include <heddle/base/assert.hpp>
 #include <heddle/base/chaos.hpp>
+#include <heddle/fiber/watermark.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
@@ -15,6 +16,8 @@
 namespace heddle::detail {
 
 namespace {
+
+constinit atomic<std::uint64_t> runtimes_made{0};
 
 std::system_error cannot_start(const char* what, unsigned index, unsigned wanted) {
   return {std::make_error_code(std::errc::resource_unavailable_try_again),
@@ -45,6 +48,7 @@ void start_thread(worker& w) {
 
 runtime_state::runtime_state(const options& wanted)
     : opts(complete(wanted)),
+      number(runtimes_made.fetch_add(1, std::memory_order_relaxed) + 1),
       base_workers(opts.workers),
       stacks(opts.stack_size, opts.guard_pages),
       blocking(*this, opts.max_blocking),
@@ -55,6 +59,8 @@ runtime_state::runtime_state(const options& wanted)
   prepare_asymmetric_fences();
   prepare_process();
   if (opts.dump_signal != 0) dump_on(opts.dump_signal);
+  trace_as_environment_says();
+  measure_stacks_as_environment_says();
   owned_.reserve(worker_slots());
   try {
     for (unsigned i = 0; i < base_workers; ++i) {
@@ -204,6 +210,8 @@ void runtime_state::discard(fiber_record* r) noexcept {
 }
 
 void runtime_state::start(fiber_record* r) noexcept {
+  if (is_traced()) [[unlikely]]
+    trace_start(*r);
   r->phase.store(fiber_phase::live, std::memory_order_relaxed);
   // The destructor sets `stopping`, passes a heavy fence, and looks for live fibers.
   light_fence();
@@ -217,6 +225,8 @@ void runtime_state::start(fiber_record* r) noexcept {
 void runtime_state::schedule(fiber_record* r, place where) noexcept {
   tsan_release(r);
   worker* w = current_worker();
+  if (is_traced()) [[unlikely]]
+    trace_wake(w, *r);
   const bool own = w != nullptr && &w->rt == this;
   if (own && r->pins == 0) [[likely]] {
     w->count_wake();

@@ -85,6 +85,7 @@ class runtime_state {
   runtime_state* next_runtime = nullptr;  // guarded by the list of all runtimes (process.cpp)
   unsigned visitors = 0;                  // the same: who goes through that list and is here
   const options opts;
+  const std::uint64_t number;  // the how-manieth of the process
   const unsigned base_workers;
   injector injected;
   idle_set idle;

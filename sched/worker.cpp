@@ -3,6 +3,7 @@
 //   worker's own thread, most on a fiber's stack.
 #include <heddle/base/assert.hpp>
 #include <heddle/fiber/switch.hpp>
+#include <heddle/fiber/watermark.hpp>
 #include <heddle/sched/ending.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/worker.hpp>
@@ -103,6 +104,8 @@ template <bool dying>
     to = &home_;
     sp = home_.frame.take();
   }
+  if (is_traced()) [[unlikely]]
+    trace_switch(*this, dying ? nullptr : as, dying, to == next ? next : nullptr);
   left_ = &self;
   tsan_release(&self);
   finish_arrival(switch_context<dying>(self, *to, sp, words_, this));
@@ -279,6 +282,8 @@ void worker::schedule(fiber_record* r, place where) noexcept {
 // not started and takes over this stack.
 inline void worker::end_current(fiber_record* self) noexcept {
   stack* place_here = self->bound_stack;
+  if (stacks_are_measured.load(std::memory_order_relaxed)) [[unlikely]]
+    note_stack_use(*self);
   ended_ = static_cast<context&>(*self);
   const std::uint32_t pages = self->stack_pages;
   announce_end(*self);
@@ -291,6 +296,8 @@ inline void worker::end_current(fiber_record* self) noexcept {
     adopt_stack(*next, ended_, words_);
     set_current(next);
     bump(turns);
+    if (is_traced()) [[unlikely]]
+      trace_switch(*this, nullptr, true, next);
     queue.unlock();
     count_end();
     if (rt.stopping.load(std::memory_order_relaxed)) rt.note_end();

@@ -25,6 +25,7 @@
 #include <heddle/fiber/stack.hpp>
 #include <heddle/sched/run_queue.hpp>
 #include <heddle/sched/timer.hpp>
+#include <heddle/sched/tracing.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -127,6 +128,7 @@ class alignas(cache_line) worker {
   atomic<bool> in_fibers{false};
   atomic<random_source> choices;  // what its fibers draw from
   atomic<bool> retired{false};    // a spare that is not needed now
+  trace_slot traced;
 
  private:
   friend struct layout;

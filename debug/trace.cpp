@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+// trace: beginning and ending one; the thread that ticks meanwhile.
+#include <heddle/base/assert.hpp>
+#include <heddle/base/asymmetric_fence.hpp>
+#include <heddle/debug/trace.hpp>
+#include <heddle/debug/trace_json.hpp>
+#include <heddle/sched/clock.hpp>
+#include <heddle/sched/process.hpp>
+#include <heddle/sched/tracing.hpp>
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+namespace heddle {
+
+namespace detail {
+
+namespace {
+
+constexpr std::int64_t tick_ns = 100'000;
+
+struct closing {
+  void operator()(std::FILE* f) const noexcept { std::fclose(f); }
+};
+
+/// The trace that is under way.
+struct session {
+  std::string path;
+  std::unique_ptr<std::FILE, closing> file;
+  trace_span span;
+  atomic<std::uint32_t> over{0};  // futex
+  std::thread ticker;
+};
+
+// os-lock: held while a trace begins or ends, over no switch.
+constinit std::mutex sessions;
+session* current = nullptr;  // guarded by sessions
+
+std::system_error failed(int error, const std::string& what) {
+  return {error, std::generic_category(), "heddle: " + what};
+}
+
+void tick_until(const atomic<std::uint32_t>& over) noexcept {
+  ::prctl(PR_SET_TIMERSLACK, 1);
+  for (std::uint32_t n = 1; over.load(std::memory_order_relaxed) == 0; ++n) {
+    trace_tick.store(n, std::memory_order_relaxed);
+    futex_wait(over, 0, real_now_ns() + tick_ns);
+  }
+}
+
+// It handles no signals.
+void start_ticker(session& s) {
+  sigset_t all, own;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &own);
+  try {
+    s.ticker = std::thread([&s] { tick_until(s.over); });
+  } catch (...) {
+    ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
+    throw failed(EAGAIN, "no thread for a trace");
+  }
+  ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
+  own_threads.fetch_add(1, std::memory_order_relaxed);
+}
+
+void stop_ticker(session& s) noexcept {
+  s.over.store(1, std::memory_order_relaxed);
+  futex_wake(&s.over);
+  s.ticker.join();
+  own_threads.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void trace_as_environment_says() {
+  // The flag is up before an exception may leave: the next runtime does not try again.
+  static std::atomic_flag done;
+  if (done.test_and_set(std::memory_order_relaxed)) return;
+  const char* path = std::getenv("HEDDLE_TRACE");
+  if (path == nullptr || *path == '\0') return;
+  try {
+    trace::start(path);
+  } catch (const std::system_error& e) {
+    throw std::system_error(e.code(), std::string("HEDDLE_TRACE: ") + e.what());
+  }
+  std::atexit([] {
+    try {
+      trace::stop();
+    } catch (const std::exception& e) {
+      complain("HEDDLE_TRACE: %s", e.what());
+    }
+  });
+}
+
+}  // namespace detail
+
+void trace::start(const std::string& path) {
+  using namespace detail;
+  const std::lock_guard hold(sessions);
+  if (current != nullptr) throw failed(EBUSY, "a trace is on already, to " + current->path);
+  auto made = std::make_unique<session>();
+  made->path = path;
+  made->file.reset(std::fopen(path.c_str(), "we"));
+  if (made->file == nullptr) throw failed(errno, "no file for a trace: " + path);
+  start_ticker(*made);
+  made->span.from = {trace_clock(), real_now_ns()};
+  begin_tracing();
+  current = made.release();
+}
+
+void trace::stop() {
+  using namespace detail;
+  const std::lock_guard hold(sessions);
+  const std::unique_ptr<session> ended(std::exchange(current, nullptr));
+  if (ended == nullptr) return;
+  struct giving_back {
+    void operator()(trace_ring* first) const noexcept { give_back_rings(first); }
+  };
+  const std::unique_ptr<trace_ring, giving_back> rings(end_tracing());
+  ended->span.to = {trace_clock(), real_now_ns()};
+  stop_ticker(*ended);
+  errno = 0;
+  write_trace_json(ended->file.get(), rings.get(), ended->span);
+  std::FILE* const file = ended->file.release();
+  const bool is_bad = std::ferror(file) != 0;
+  const int error = errno;
+  if (std::fclose(file) != 0 || is_bad) {
+    throw failed(is_bad && error != 0 ? error
+                 : errno != 0         ? errno
+                                      : EIO,
+                 "the trace could not be written: " + ended->path);
+  }
+}
+
+}  // namespace heddle
