@@ -64,7 +64,6 @@ void blocking_pool::run(blocking_job& job, bool is_cancellation_point) {
 }
 
 void blocking_pool::ensure_thread() {
-  reap();
   {
     const std::lock_guard hold(lock_);
     // Announced here already: two callers at once must not both count on the same idle thread.
@@ -116,6 +115,7 @@ void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
   block_for(rt_);
   auto& thread = static_cast<thread_agent&>(this_thread_agent());
   std::int64_t leave_at = real_now_ns() + linger_ns;
+  std::list<std::thread> ended;
   for (;;) {
     const auto word = word_.load(std::memory_order_relaxed);
     if (queued_job* next = next_job()) {
@@ -131,10 +131,11 @@ void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
       const std::lock_guard hold(lock_);
       if (!jobs_.empty()) continue;
       // Who has announced a job may count on this thread.
-      if (stopping_ || (queued_ == 0 && real_now_ns() >= leave_at)) {
+      if (queued_ == 0 && (stopping_ || real_now_ns() >= leave_at)) {
         --threads_;
+        ended = take_ended_locked();
         ended_.splice(ended_.end(), running_, self);
-        return;
+        break;
       }
       ++idle_;
     }
@@ -142,6 +143,9 @@ void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
     const std::lock_guard hold(lock_);
     --idle_;
   }
+  // Each joins those before it. Not a worker: the destructors of their thread-locals may wait for a
+  // fiber there, even for the one that would join them.
+  for (std::thread& each : ended) each.join();
 }
 
 std::uint32_t blocking_pool::idle_threads() noexcept {
@@ -149,30 +153,34 @@ std::uint32_t blocking_pool::idle_threads() noexcept {
   return queued_ == 0 ? idle_ : 0;
 }
 
-void blocking_pool::reap() noexcept {
+std::list<std::thread> blocking_pool::take_ended_locked() noexcept {
   std::list<std::thread> gone;
-  {
-    const std::lock_guard hold(lock_);
-    for (auto each = ended_.begin(); each != ended_.end();) {
-      const auto next = std::next(each);
-      // One that has not been told its own handle yet is left for the next time.
-      if (each->joinable()) gone.splice(gone.end(), ended_, each);
-      each = next;
-    }
+  for (auto each = ended_.begin(); each != ended_.end();) {
+    const auto next = std::next(each);
+    // One that has not been told its own handle yet is left for the next time.
+    if (each->joinable()) gone.splice(gone.end(), ended_, each);
+    each = next;
   }
-  for (std::thread& each : gone) each.join();
+  return gone;
 }
 
-void blocking_pool::stop() noexcept {
+bool blocking_pool::stop() noexcept {
+  bool any = false;
   for (backoff wait;; wait.pause()) {
     {
       const std::lock_guard hold(lock_);
       stopping_ = true;
-      if (running_.empty() && ended_.empty()) return;
+      if (running_.empty() && ended_.empty()) return any;
     }
+    any = true;
     word_.fetch_add(1, std::memory_order_relaxed);
     futex_wake(&word_, INT32_MAX);
-    reap();
+    std::list<std::thread> gone;
+    {
+      const std::lock_guard hold(lock_);
+      gone = take_ended_locked();
+    }
+    for (std::thread& each : gone) each.join();
   }
 }
 

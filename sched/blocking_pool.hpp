@@ -30,7 +30,8 @@ class blocking_pool {
   /// (resource_unavailable_try_again) if no thread is there and none can be started; if it is a
   /// `cancellation_point`, cancelled: then `job` is not run.
   void run(blocking_job& job, bool cancellation_point);
-  void stop() noexcept;
+  /// Ends its threads, when they have done what is queued. Returns whether there were any.
+  bool stop() noexcept;
   /// How many threads sleep until a job comes; 0 where one has come.
   std::uint32_t idle_threads() noexcept;
 
@@ -40,7 +41,7 @@ class blocking_pool {
   void ensure_thread();
   void serve(std::list<std::thread>::iterator self) noexcept;
   queued_job* next_job() noexcept;
-  void reap() noexcept;
+  std::list<std::thread> take_ended_locked() noexcept;
 
   runtime_state& rt_;
   const unsigned limit_;

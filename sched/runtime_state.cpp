@@ -107,7 +107,9 @@ runtime_state::~runtime_state() {
   // From here on fibers are cancelled from the start (start()), and ends are told (note_end()).
   heavy_fence();
   cancel_all(cancel_reason::shutdown);
-  wait_until_empty();
+  // The destructors of thread-locals may start fibers when a thread of blocking() ends.
+  do wait_until_empty();
+  while (blocking.stop());
   // (rs.6) acquire: whoever woke the last fibers has left; pairs with (rs.5).
   for (backoff wakers; foreign_wakers_.load(std::memory_order_acquire) != 0;) wakers.pause();
   // Its handle would refer to memory that is gone.
@@ -116,7 +118,6 @@ runtime_state::~runtime_state() {
                  "the handle of fiber %llu outlives its runtime: join, detach or destroy it before",
                  static_cast<unsigned long long>(r.id.load(std::memory_order_relaxed)));
   });
-  blocking.stop();
   delist(*this);
   join_workers();
 }

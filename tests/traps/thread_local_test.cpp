@@ -41,6 +41,11 @@ void at_end_of_workers(unsigned workers, const std::function<void()>& say) {
   });
 }
 
+/// The same of the thread of a blocking() call.
+void at_end_of_blocking_thread(const std::function<void()>& say) {
+  heddle::run({.workers = 2}, [&] { heddle::blocking([&] { of_this_thread.say = say; }); });
+}
+
 TEST(ThreadLocal, OfAWorkerMayUseLocksAndChannels) {
   for (const unsigned workers : {1u, 2u, 8u}) {
     heddle::mutex m;
@@ -88,6 +93,40 @@ TEST(ThreadLocal, OfAWorkerMayStartFibersInOtherRuntimes) {
     });
     all.wait();
     EXPECT_EQ(ran.load(), 3 * workers);
+  }
+}
+
+// To the end of such a thread "current" is the runtime that it works for, which then waits for what
+// is started there.
+TEST(ThreadLocal, OfABlockingThreadMayStartFibersInItsRuntime) {
+  std::atomic<int> ran{0};
+  const int runs = static_cast<int>(rounds(300));
+  for (int i = 0; i < runs; ++i) {
+    at_end_of_blocking_thread([&] {
+      for (int k = 0; k < 10; ++k) heddle::go([&] { ran.fetch_add(1); });
+      heddle::fiber busy([&] {
+        const heddle::shield so_that_it_begins;
+        heddle::blocking([&] { ran.fetch_add(1); });
+      });
+      busy.join();
+    });
+  }
+  EXPECT_EQ(ran.load(), 11 * runs);
+}
+
+// One such thread's end after another's: each of them starts what starts the next.
+TEST(ThreadLocal, OfABlockingThreadMayStartAnother) {
+  for (std::size_t i = 0; i < rounds(30); ++i) {
+    std::atomic<int> ran{0};
+    const std::function<void()> again = [&] {
+      if (ran.fetch_add(1) == 10) return;
+      heddle::go([&] {
+        const heddle::shield so_that_it_begins;
+        heddle::blocking([&] { of_this_thread.say = again; });
+      });
+    };
+    at_end_of_blocking_thread(again);
+    EXPECT_EQ(ran.load(), 11);
   }
 }
 
