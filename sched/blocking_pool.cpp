@@ -146,6 +146,7 @@ void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
   // Each joins those before it. Not a worker: the destructors of their thread-locals may wait for a
   // fiber there, even for the one that would join them.
   for (std::thread& each : ended) each.join();
+  thread.is_over = true;
 }
 
 std::uint32_t blocking_pool::idle_threads() noexcept {

@@ -217,6 +217,10 @@ void runtime_state::start(fiber_record* r) noexcept {
   // The destructor sets `stopping`, passes a heavy fence, and looks for live fibers.
   light_fence();
   if (stopping.load(std::memory_order_relaxed)) [[unlikely]] {
+    HEDDLE_CHECK(!stop_workers.load(std::memory_order_relaxed),
+                 "fiber %llu was started in a runtime that has ended its workers, and would never "
+                 "run: where a worker's thread_locals are destroyed, use another runtime",
+                 static_cast<unsigned long long>(r->id.load(std::memory_order_relaxed)));
     // Also if it says that somebody was first: he may have meant the block's last fiber.
     if (!cancel_fiber(*r, cancel_reason::shutdown)) request_stop(*r);
   }

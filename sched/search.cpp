@@ -14,6 +14,7 @@
 #include <heddle/sched/overflow.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/thread_agent.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <algorithm>
@@ -57,6 +58,7 @@ void worker::run() noexcept {
   retire_context(deputy_);
   retire_context(nobody_);
   set_current_worker(nullptr);
+  static_cast<thread_agent&>(this_thread_agent()).is_over = true;
 }
 
 fiber_record* worker::find_work() noexcept {

@@ -80,9 +80,14 @@ std::uint64_t sleeping_threads::begun() noexcept {
 void sleep_until_notified(thread_agent& self, const wait_note& note, bool has_stops,
                           std::int64_t deadline_ns) noexcept {
   refuse_after_fork();
-  if (deadline_ns == no_deadline && has_begun_to_exit(self)) {
+  if (deadline_ns == no_deadline && (self.is_over || has_begun_to_exit(self))) {
     sleep_until_notified(self, note, has_stops, real_now_ns() + exit_patience_ns);
-    if (self.notified.load(std::memory_order_relaxed) == 0) {
+    const bool still_waits = self.notified.load(std::memory_order_relaxed) == 0;
+    if (still_waits && self.is_over) {
+      complain(
+          "a thread_local's destructor has waited for 1 s, at the end of a runtime's thread, and "
+          "goes on waiting; the end of the runtime waits for it. Nobody may be left to wake it.");
+    } else if (still_waits) {
       complain(
           "exit() has waited for 1 s, in a static object's destructor or a handler of atexit, and "
           "goes on waiting. What it waits for should end before main returns: close the channel, "

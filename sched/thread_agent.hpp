@@ -29,6 +29,7 @@ struct thread_agent : agent, list_hook {
   const std::byte* stack_bottom = nullptr;
   const std::byte* stack_top = nullptr;  // null: not known (yet)
   long thread_id = 0;
+  bool is_over = false;  // a runtime's, that ends: only its thread-locals are left to be destroyed
 };
 
 /// Sleeps until it is notified, or `deadline_ns` has come. With `has_stops` others may notify it

@@ -5,6 +5,8 @@
 
 #include <heddle/heddle.hpp>
 
+#include <sys/time.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <functional>
@@ -130,6 +132,16 @@ TEST(ThreadLocal, OfABlockingThreadMayStartAnother) {
   }
 }
 
+TEST(ThreadLocal, OfAWorkerMayNotStartFibersInItsOwnRuntime) {
+  EXPECT_EXIT(
+      {
+        heddle::runtime own({.workers = 1});
+        own.run([&] { of_this_thread.say = [&own] { own.go([] {}); }; });
+      },
+      testing::KilledBySignal(SIGABRT),
+      "fiber [0-9]+ was started in a runtime that has ended its workers.*no fiber");
+}
+
 TEST(ThreadLocal, MayNotKeepTheHandleOfAFiberOfItsRuntime) {
   EXPECT_EXIT(
       {
@@ -137,6 +149,44 @@ TEST(ThreadLocal, MayNotKeepTheHandleOfAFiberOfItsRuntime) {
         heddle::run({.workers = 1}, [] { kept = heddle::fiber([] {}); });
       },
       testing::KilledBySignal(SIGABRT), "the handle of fiber [0-9]+ outlives its runtime");
+}
+
+TEST(ThreadLocal, WhoWaitsLongAtTheEndIsTold) {
+  EXPECT_EXIT(
+      {
+        heddle::channel<int> answers;
+        std::thread([answers] {
+          std::this_thread::sleep_for(1300ms);
+          answers.send(1);
+        }).detach();
+        at_end_of_workers(1, [answers] { answers.receive(); });
+        ::_exit(31);
+      },
+      testing::ExitedWithCode(31), "^heddle: a thread_local's destructor has waited for 1 s.*\n$");
+}
+
+/// SIGALRM ends the process.
+void end_within(std::chrono::milliseconds limit) {
+  limit *= slowness();
+  itimerval at{};
+  at.it_value.tv_sec = limit.count() / 1000;
+  at.it_value.tv_usec = limit.count() % 1000 * 1000;
+  ::setitimer(ITIMER_REAL, &at, nullptr);
+}
+
+// Its fibers stand still: what the thread waits for does not come, and who exits waits for the
+// thread.
+TEST(ThreadLocal, WhoWaitsForTheHaltedDefaultRuntimeIsTold) {
+  EXPECT_EXIT(
+      {
+        static heddle::runtime own({.workers = 1});
+        heddle::runtime::default_runtime().run([] {});
+        own.run([] { of_this_thread.say = [] { heddle::fiber([] {}).join(); }; });
+        end_within(1500ms);
+        std::exit(99);
+      },
+      testing::KilledBySignal(SIGALRM),
+      "^heddle: a thread_local's destructor has waited for 1 s.*\n$");
 }
 
 TEST(ThreadLocal, OfTheDefaultRuntimesWorkersAreLeftAtExit) {
