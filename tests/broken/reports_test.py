@@ -8,6 +8,7 @@
 #   //   Says with HEDDLE_ASSERTIONS: <the same>; without, nothing
 #   //   Silent                          it writes none
 #   //   Not with: <sanitizer>...        there is no such test then (CMakeLists.txt)
+#   //   Only with: <sanitizer>          there is such a test only then (the same)
 #   //   Ends: <signal's name>, or the exit status; `hangs`: it goes on until it is killed, when it
 #                                        has said all
 import os
