@@ -16,6 +16,8 @@ constexpr std::int64_t look_every_ns = 100'000'000;  // at least
 constexpr std::int64_t name_after_ns = 1'000'000'000;
 constexpr std::int64_t trim_every_ns = 250'000'000;
 constexpr std::uint32_t trim_after_turns = 4;  // a second of idleness
+constexpr std::int64_t livelock_ns = 10'000'000'000;
+constexpr std::uint64_t livelock_switches = 100'000;
 }  // namespace
 
 constinit spin_lock inspecting;
@@ -66,6 +68,7 @@ void watchdog::run() noexcept {
       look(now);
       rt_.hands_full.fetch_sub(1, std::memory_order_relaxed);
       tell_long_runs();
+      look_for_livelock(now);
       (void)inspect(false);
       futex_wait(word_, word, now + period);
       continue;
@@ -150,6 +153,33 @@ void watchdog::tell_long_runs() noexcept {
     if (r != nullptr && !r->named.exchange(true, std::memory_order_relaxed)) {
       report_long_run(*w, *r, real_now_ns() - seen.since_ns, seen.waited);
     }
+  }
+}
+
+// Fibers that switch all the time, and of which none waits, wakes another, starts or ends: they may
+// wait for each other by asking again and again.
+void watchdog::look_for_livelock(std::int64_t now) noexcept {
+  std::uint64_t progress = 0, yields = 0;
+  for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i) {
+    const worker& w = *rt_.worker_at(i);
+    progress += w.parks.load(std::memory_order_relaxed) + w.wakes.load(std::memory_order_relaxed) +
+                w.spawned.load(std::memory_order_relaxed) +
+                w.finished.load(std::memory_order_relaxed);
+    yields +=
+        w.turns.load(std::memory_order_relaxed) + w.idle_yields.load(std::memory_order_relaxed);
+  }
+  if (yielding_.since_ns == 0 || progress != yielding_.progress) {
+    yielding_ = {now, progress, yields, yielding_.told};
+    return;
+  }
+  const std::int64_t so_far = now - yielding_.since_ns;
+  if (yielding_.told || so_far < livelock_ns) return;
+  const std::uint64_t switches = yields - yielding_.yields;
+  if (switches >= livelock_switches) {
+    yielding_.told = true;
+    report_livelock(rt_, so_far, switches);
+  } else {
+    yielding_.since_ns = 0;  // they compute, rather
   }
 }
 

@@ -36,6 +36,10 @@ void dump_on(int signal);
 void report_long_run(worker& w, fiber_record& r, std::int64_t ran_ns,
                      std::uint64_t waited) noexcept;
 
+/// Tells, as a hint, that for so long the fibers of `rt` have done nothing but yield, so often.
+/// Defined in debug/.
+void report_livelock(runtime_state& rt, std::int64_t for_ns, std::uint64_t switches) noexcept;
+
 class watchdog {
  public:
   explicit watchdog(runtime_state& rt) noexcept : rt_(rt) {}
@@ -57,8 +61,17 @@ class watchdog {
     std::uint64_t waited = 0;  // how many were found waiting behind it
   };
 
+  /// Since when nothing but yields has happened.
+  struct only_yields {
+    std::int64_t since_ns = 0;
+    std::uint64_t progress = 0;  // the sum of what only grows when something else does
+    std::uint64_t yields = 0;
+    bool told = false;
+  };
+
   void run() noexcept;
   void look(std::int64_t now) noexcept;
+  void look_for_livelock(std::int64_t now) noexcept;
   void tell_long_runs() noexcept;
   bool somebody_waits(unsigned stuck) noexcept;
   bool anybody_runs() noexcept;
@@ -67,6 +80,7 @@ class watchdog {
 
   runtime_state& rt_;
   std::vector<sample> samples_;  // the watchdog's own
+  only_yields yielding_;         // the same
   atomic<std::uint32_t> word_{0};
   atomic<bool> asleep_{false};
   atomic<bool> stop_{false};
