@@ -121,23 +121,25 @@ void note_by(worker* w, trace_kind kind, const fiber_record& whom, const void* w
 
 }  // namespace
 
-void trace_switch(worker& w, const fiber_record* from, bool ends,
-                  const fiber_record* next) noexcept {
+void worker::note_switch() noexcept {
+  const fiber_record* const next = current();
   const std::uint64_t whom = next != nullptr ? next->id.load(std::memory_order_relaxed) : 0;
+  const fiber_record* from = nullptr;
   const void* what = nullptr;
   const void* object = nullptr;
-  if (ends) {
+  if (left_ == &ended_) {
     what = left_for_good;
-  } else if (from != nullptr) {
+  } else if (left_ != &home_) {
+    from = static_cast<const fiber_record*>(left_);
     what = left_to_others;
     if (const wait_note* why = from->waits_for()) {
       what = why->why.what;
       object = why->why.object;
     }
   }
-  noting n(w.traced, &w, from);
+  noting n(traced, this, from);
   trace_kind kind = trace_kind::switched;
-  if (const std::uint64_t woken = std::exchange(w.traced.woken, 0); woken != 0) {
+  if (const std::uint64_t woken = std::exchange(traced.woken, 0); woken != 0) {
     if (woken == whom) {
       kind = trace_kind::woke_and_switched;
     } else {
@@ -145,7 +147,7 @@ void trace_switch(worker& w, const fiber_record* from, bool ends,
     }
   }
   n.add(trace_event::word_of(kind, whom), what, object,
-        next == nullptr || (from == nullptr && !ends) ? timing::always : timing::now_and_then);
+        next == nullptr || left_ == &home_ ? timing::always : timing::now_and_then);
 }
 
 void trace_wake(worker* w, const fiber_record& woken) noexcept {

@@ -87,12 +87,8 @@ inline std::uint64_t trace_clock() noexcept {
 #endif
 }
 
-// All for when is_traced().
+// All for when is_traced(); what notes a switch is worker::note_switch().
 
-/// By the worker: it leaves `from`, which may be null, or (`ends`) for good, for `next`, which may
-/// be null.
-void trace_switch(worker& w, const fiber_record* from, bool ends,
-                  const fiber_record* next) noexcept;
 /// `w`: the calling thread's worker, or null.
 void trace_wake(worker* w, const fiber_record& woken) noexcept;
 void trace_start(const fiber_record& started) noexcept;

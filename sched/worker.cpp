@@ -67,6 +67,9 @@ std::uint64_t worker::next_id() noexcept {
 /// What the one who arrives owes the one who left; then who arrived is the current fiber.
 [[gnu::always_inline]] inline void worker::finish_arrival(arrival from) noexcept {
   auto* w = static_cast<worker*>(from.payload);
+  // Here, where little else is in registers that a call would spoil.
+  if (is_traced()) [[unlikely]]
+    w->note_switch();
   w->left_->frame.save(from.left_sp);
   w->queue.unlock();
   if (w->commit_.run != nullptr) {
@@ -104,8 +107,6 @@ template <bool dying>
     to = &home_;
     sp = home_.frame.take();
   }
-  if (is_traced()) [[unlikely]]
-    trace_switch(*this, dying ? nullptr : as, dying, to == next ? next : nullptr);
   left_ = &self;
   tsan_release(&self);
   finish_arrival(switch_context<dying>(self, *to, sp, words_, this));
@@ -296,8 +297,10 @@ inline void worker::end_current(fiber_record* self) noexcept {
     adopt_stack(*next, ended_, words_);
     set_current(next);
     bump(turns);
-    if (is_traced()) [[unlikely]]
-      trace_switch(*this, nullptr, true, next);
+    if (is_traced()) [[unlikely]] {
+      left_ = &ended_;
+      note_switch();
+    }
     queue.unlock();
     count_end();
     if (rt.stopping.load(std::memory_order_relaxed)) rt.note_end();

@@ -178,6 +178,9 @@ class alignas(cache_line) worker {
   void release_stack(stack* s) noexcept;
   static void release_ended(void* self) noexcept;
 
+  // tracing.cpp: from left_ to current()
+  [[gnu::cold]] void note_switch() noexcept;
+
   // search.cpp: the home stack
   void run() noexcept;
   fiber_record* find_work() noexcept;
