@@ -6,6 +6,7 @@
 # In the head of the source:
 #   //   Says: <regular expression>      a line that it writes to stderr
 #   //   Says with HEDDLE_ASSERTIONS: <the same>; without, nothing
+#   //   Once: <the same>               not in two lines; also with HEDDLE_ASSERTIONS
 #   //   Silent                          it writes none
 #   //   Not with: <sanitizer>...        there is no such test then (CMakeLists.txt)
 #   //   Only with: <sanitizer>          there is such a test only then (the same)
@@ -25,10 +26,11 @@ PATIENCE_S = 60
 def promised(source, asserts):
     head = re.match(r"(?://.*\n)*", source).group().splitlines()
     if asserts:
-        head = [line.replace("Says with HEDDLE_ASSERTIONS: ", "Says: ") for line in head]
+        head = [line.replace(" with HEDDLE_ASSERTIONS: ", ": ") for line in head]
     says = [line.split("Says: ", 1)[1] for line in head if "   Says: " in line]
+    once = [line.split("Once: ", 1)[1] for line in head if "   Once: " in line]
     ends = [line.split("Ends: ", 1)[1] for line in head if "   Ends: " in line]
-    return says, any(line.endswith("   Silent") for line in head), ends[0]
+    return says, once, any(line.endswith("   Silent") for line in head), ends[0]
 
 
 def missing(says, text):
@@ -63,7 +65,7 @@ def run(program, name, says, hangs):
 
 def main():
     program, source = sys.argv[1], Path(sys.argv[2])
-    says, silent, ends = promised(source.read_text(), "asserts" in sys.argv)
+    says, once, silent, ends = promised(source.read_text(), "asserts" in sys.argv)
     text, status = run(program, source.stem, says, ends == "hangs")
     if ends == "hangs":
         expected = None
@@ -79,6 +81,9 @@ def main():
     lacks = missing(says, text)
     if lacks is not None:
         wrong.append(f"it does not say, after what goes before: {lacks}")
+    for each in once:
+        if sum(bool(re.search(each, line)) for line in text.splitlines()) > 1:
+            wrong.append(f"it says more than once: {each}")
     if wrong:
         sys.exit("\n".join(wrong) + "\nIt said:\n" + text)
 
