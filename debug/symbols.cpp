@@ -56,6 +56,7 @@ bool is_our_header(std::string_view file) {
 owner owner_of(std::string_view name, std::string_view file) {
   if (is_our_header(file) || name == "heddle_fiber_entry") return owner::ours;
   if (file.find("/c++/") != std::string_view::npos) return owner::std;
+  if (name.find("__gthread_") != std::string_view::npos) return owner::std;  // below libstdc++'s
   if (!name.starts_with("_Z")) return owner::theirs;
   // Z: local to a function, whose name follows; N: nested; K and so on: qualifiers.
   name.remove_prefix(std::min(name.find_first_not_of("ZNKVRO", 2), name.size()));

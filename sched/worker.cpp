@@ -187,6 +187,7 @@ void worker::leave_thread() noexcept {
 
 void worker::yield() noexcept {
   fiber_record* self = current();
+  held_os.leave(*self, "yields");
   if (self->pins != 0 || chaos(3)) [[unlikely]] {
     // Off its stack first; then to whom it belongs (or, under chaos, to anybody).
     park({[](void* r) noexcept {
@@ -210,6 +211,7 @@ void worker::yield() noexcept {
 
 void worker::park(commit then) noexcept {
   fiber_record* self = current();
+  held_os.leave(*self, "parks");
 #if defined(HEDDLE_CHAOS)
   if (stretch_park != nullptr) stretch_park();
 #endif
@@ -288,6 +290,7 @@ inline void worker::end_current(fiber_record* self) noexcept {
   ended_ = static_cast<context&>(*self);
   const std::uint32_t pages = self->stack_pages;
   announce_end(*self);
+  held_os.forget();
   tsan_release(place_here);
 
   queue.lock();

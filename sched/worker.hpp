@@ -23,6 +23,7 @@
 #include <heddle/fiber/record.hpp>
 #include <heddle/fiber/record_pool.hpp>
 #include <heddle/fiber/stack.hpp>
+#include <heddle/sched/os_lock.hpp>
 #include <heddle/sched/run_queue.hpp>
 #include <heddle/sched/timer.hpp>
 #include <heddle/sched/tracing.hpp>
@@ -118,7 +119,8 @@ class alignas(cache_line) worker {
   const bool spare;
   run_queue<256> queue;
   timer_store timers;
-  worker* next_sleeper = nullptr;  // guarded by the idle set's lock
+  [[no_unique_address]] os_locks held_os;  // own: what the running fiber holds
+  worker* next_sleeper = nullptr;          // guarded by the idle set's lock
 
   // Written by this worker, read by the watchdog, by thieves and by stats.
   atomic<std::uint64_t> turns{0};        // times a fiber was picked
