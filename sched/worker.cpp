@@ -381,26 +381,4 @@ void worker::release_stack(stack* s) noexcept {
   if (rt.starved_count.load(std::memory_order_relaxed) > 0) rt.stack_came_free();
 }
 
-fiber_record* worker::take_record() {
-  if (record_count_ == 0) {
-    record_count_ = rt.records.take(records_, record_cache / 2);
-    for (std::size_t i = 0; i < std::min(record_count_, prefetch_distance); ++i) {
-      prefetch(records_[record_count_ - 1 - i]);
-    }
-  }
-  fiber_record* r = records_[--record_count_];
-  if (record_count_ >= prefetch_distance) prefetch(records_[record_count_ - prefetch_distance]);
-  tsan_acquire(r);
-  return r;
-}
-
-void worker::put_record(fiber_record* r) noexcept {
-  tsan_release(r);
-  if (record_count_ == record_cache) {
-    record_count_ = record_cache / 2;
-    rt.records.put(records_ + record_count_, record_cache - record_count_);
-  }
-  records_[record_count_++] = r;
-}
-
 }  // namespace heddle::detail
