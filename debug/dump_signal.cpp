@@ -3,6 +3,7 @@
 //   thread that does nothing else; this one lives as long as the process.
 #include <heddle/base/futex.hpp>
 #include <heddle/debug/dump.hpp>
+#include <heddle/debug/own_thread.hpp>
 #include <heddle/debug/report.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/signal_handler.hpp>
@@ -57,31 +58,17 @@ void on_signal(int number, siginfo_t* info, void* machine) noexcept {
   }
 }
 
-// It handles no signal itself.
-void start_thread() {
-  sigset_t all, own;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &own);
-  try {
-    std::thread(&serve).detach();
-  } catch (const std::system_error& e) {
-    ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
-    throw std::system_error(e.code(), "heddle: no thread for options::dump_signal");
-  } catch (...) {
-    ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
-    throw;
-  }
-  ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
-  own_threads.fetch_add(1, std::memory_order_relaxed);
-}
-
 }  // namespace
 
 void dump_on(int signal) {
   const auto at = static_cast<std::size_t>(signal);
   const std::lock_guard hold(installing);
   if (installed[at]) return;
-  if (!has_thread) start_thread();
+  try {
+    if (!has_thread) start_own_thread(&serve).detach();
+  } catch (const std::system_error& e) {
+    throw std::system_error(e.code(), "heddle: no thread for options::dump_signal");
+  }
   has_thread = true;
   handlers[at].install(signal, &on_signal, SA_RESTART);
   installed[at] = true;

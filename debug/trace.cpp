@@ -2,15 +2,15 @@
 // trace: beginning and ending one; the thread that ticks meanwhile.
 #include <heddle/base/assert.hpp>
 #include <heddle/base/asymmetric_fence.hpp>
+#include <heddle/debug/own_thread.hpp>
 #include <heddle/debug/trace.hpp>
 #include <heddle/debug/trace_json.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/tracing.hpp>
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -36,6 +36,7 @@ struct closing {
 /// The trace that is under way.
 struct session {
   std::string path;
+  const pid_t process = ::getpid();
   std::unique_ptr<std::FILE, closing> file;
   trace_span span;
   atomic<std::uint32_t> over{0};  // futex
@@ -58,26 +59,18 @@ void tick_until(const atomic<std::uint32_t>& over) noexcept {
   }
 }
 
-// It handles no signals.
-void start_ticker(session& s) {
-  sigset_t all, own;
-  sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &own);
-  try {
-    s.ticker = std::thread([&s] { tick_until(s.over); });
-  } catch (...) {
-    ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
-    throw failed(EAGAIN, "no thread for a trace");
-  }
-  ::pthread_sigmask(SIG_SETMASK, &own, nullptr);
-  own_threads.fetch_add(1, std::memory_order_relaxed);
-}
-
 void stop_ticker(session& s) noexcept {
+  own_thread_ends();
   s.over.store(1, std::memory_order_relaxed);
   futex_wake(&s.over);
   s.ticker.join();
-  own_threads.fetch_sub(1, std::memory_order_relaxed);
+}
+
+/// `%p` stands for the process's id.
+std::string path_in(const char* variable) {
+  std::string path(variable);
+  const auto at = path.find("%p");
+  return at == path.npos ? path : path.replace(at, 2, std::to_string(::getpid()));
 }
 
 }  // namespace
@@ -89,9 +82,14 @@ void trace_as_environment_says() {
   const char* path = std::getenv("HEDDLE_TRACE");
   if (path == nullptr || *path == '\0') return;
   try {
-    trace::start(path);
+    trace::start(path_in(path));
   } catch (const std::system_error& e) {
-    throw std::system_error(e.code(), std::string("HEDDLE_TRACE: ") + e.what());
+    // The program traces itself already.
+    if (e.code() == std::errc::device_or_resource_busy) {
+      complain("HEDDLE_TRACE is ignored: the program has begun a trace itself");
+      return;
+    }
+    throw std::system_error(e.code(), std::string("heddle: HEDDLE_TRACE is ") + path);
   }
   std::atexit([] {
     try {
@@ -112,7 +110,11 @@ void trace::start(const std::string& path) {
   made->path = path;
   made->file.reset(std::fopen(path.c_str(), "we"));
   if (made->file == nullptr) throw failed(errno, "no file for a trace: " + path);
-  start_ticker(*made);
+  try {
+    made->ticker = start_own_thread([s = made.get()] { tick_until(s->over); });
+  } catch (const std::system_error&) {
+    throw failed(EAGAIN, "no thread for a trace");
+  }
   made->span.from = {trace_clock(), real_now_ns()};
   begin_tracing();
   current = made.release();
@@ -121,8 +123,13 @@ void trace::start(const std::string& path) {
 void trace::stop() {
   using namespace detail;
   const std::lock_guard hold(sessions);
-  const std::unique_ptr<session> ended(std::exchange(current, nullptr));
+  std::unique_ptr<session> ended(std::exchange(current, nullptr));
   if (ended == nullptr) return;
+  if (ended->process != ::getpid()) {
+    // In a forked child: the trace, the thread and the file's place are the parent's.
+    [[maybe_unused]] session* const his = ended.release();
+    return;
+  }
   struct giving_back {
     void operator()(trace_ring* first) const noexcept { give_back_rings(first); }
   };
@@ -130,7 +137,8 @@ void trace::stop() {
   ended->span.to = {trace_clock(), real_now_ns()};
   stop_ticker(*ended);
   errno = 0;
-  write_trace_json(ended->file.get(), rings.get(), ended->span);
+  // Names are looked up: that takes more stack than a fiber may have.
+  call_aside([&] { write_trace_json(ended->file.get(), rings.get(), ended->span); });
   std::FILE* const file = ended->file.release();
   const bool is_bad = std::ferror(file) != 0;
   const int error = errno;

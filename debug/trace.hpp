@@ -17,8 +17,8 @@ namespace heddle::trace {
 /// each tenth of a millisecond; the others lie between, in their order. A thread ticks while a
 /// trace is on.
 ///
-/// With the environment variable HEDDLE_TRACE set to a file, a trace begins with the first runtime,
-/// and is written when the process exits.
+/// With the environment variable HEDDLE_TRACE set to a file (`%p` in it: the process's id), a trace
+/// begins with the first runtime, and is written when the process exits.
 ///
 /// Any thread or fiber may call; no cancellation point.
 /// \throws std::system_error: what opening the file says; device_or_resource_busy where a trace is

@@ -6,10 +6,13 @@
 //   twice at once, or be woken after it ran, times are moved.
 #include <heddle/debug/symbols.hpp>
 #include <heddle/debug/trace_json.hpp>
+#include <heddle/sched/process.hpp>
+#include <heddle/sched/runtime_state.hpp>
 
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -53,6 +56,8 @@ class teller {
   }
 
   void read(const trace_ring& ring, std::size_t number);
+  /// What the rings do not know any more, of those that are alive.
+  void ask(runtime_state& rt);
   void write();
 
  private:
@@ -78,46 +83,54 @@ class teller {
   std::unordered_map<const void*, std::string> origins_;
 };
 
+/// How many bytes the character that begins at `i` has; 0: it is no whole one (RFC 3629).
+std::size_t character_at(const std::string& text, std::size_t i) noexcept {
+  const auto byte = [&](std::size_t k) {
+    return k < text.size() ? static_cast<unsigned char>(text[k]) : 0u;
+  };
+  const unsigned first = byte(i), second = byte(i + 1);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4) return 0;
+  // Neither longer than need be, nor half of a pair, nor beyond U+10FFFF.
+  if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
+      (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F)) {
+    return 0;
+  }
+  for (std::size_t k = 1; k < length; ++k) {
+    if ((byte(i + k) & 0xC0) != 0x80) return 0;
+  }
+  return length;
+}
+
+/// As JSON has it; bytes that are no characters are question marks.
 std::string quoted(const std::string& text) {
   std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = character_at(text, i);
+    const auto first = static_cast<unsigned char>(text[i]);
+    if (length == 0) {
+      out += '?';
+    } else if (first == '"' || first == '\\') {
       out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
+      out += text[i];
+    } else if (first < 0x20) {
       char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", byte);
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", first);
       out += escaped;
     } else {
-      out += c;
+      out.append(text, i, length);
     }
+    i += std::max<std::size_t>(length, 1);
   }
   return out + "\"";
 }
 
-/// Cut at the end of its last whole character: a name's first bytes may end within one.
-std::string whole_characters(std::string text) {
-  std::size_t good = 0;
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const std::size_t length = byte < 0x80       ? 1
-                               : byte >> 5 == 6  ? 2
-                               : byte >> 4 == 14 ? 3
-                               : byte >> 3 == 30 ? 4
-                                                 : 0;
-    bool whole = length != 0 && i + length <= text.size();
-    for (std::size_t k = 1; whole && k < length; ++k)
-      whole = (static_cast<unsigned char>(text[i + k]) & 0xC0) == 0x80;
-    if (whole) {
-      i += length;
-      good = i;
-    } else {
-      text[i++] = '?';
-      good = i;
-    }
-  }
-  text.resize(good);
+/// Without the locale's decimal point.
+std::string decimal(double us) {
+  const auto ns = static_cast<long long>(us * 1e3 + 0.5);
+  char text[40];
+  std::snprintf(text, sizeof text, "%lld.%03lld", ns / 1000, ns % 1000);
   return text;
 }
 
@@ -154,17 +167,15 @@ void teller::read(const trace_ring& ring, std::size_t number) {
   for (std::uint64_t i = oldest; i < ring.count; ++i)
     events.push_back(&ring.events[i % trace_ring::room]);
   const std::vector<double> times = times_of(events);
-  ring_names_[number] =
-      ring.is_workers ? "worker " + std::to_string(ring.worker_index) : "other threads";
+  ring_names_[number] = ring.runtime == 0 ? "other threads"
+                                          : "worker " + std::to_string(ring.worker_index) +
+                                                " of runtime " + std::to_string(ring.runtime);
 
   std::uint64_t running = 0;
   for (std::size_t i = 0; i < events.size(); ++i) {
     const trace_event& e = *events[i];
     const track here = running != 0 ? track{fibers_pid, running} : track{workers_pid, number};
     switch (e.kind()) {
-      case trace_kind::woke_and_switched:
-        lives_[e.whom()].wakes.push_back({times[i], here});
-        [[fallthrough]];
       case trace_kind::switched:
         if (running != 0) {
           run& r = lives_[running].runs.back();
@@ -187,7 +198,7 @@ void teller::read(const trace_ring& ring, std::size_t number) {
         char text[sizeof e.what + sizeof e.object + 1] = {};
         std::memcpy(text, &e.what, sizeof e.what);
         std::memcpy(text + sizeof e.what, &e.object, sizeof e.object);
-        lives_[e.whom()].name = whole_characters(text);
+        lives_[e.whom()].name = text;
         break;
       }
     }
@@ -195,17 +206,30 @@ void teller::read(const trace_ring& ring, std::size_t number) {
   if (running != 0) lives_[running].runs.back().end = us(span_.to.ticks);
 }
 
+void teller::ask(runtime_state& rt) {
+  rt.records.for_each([&](fiber_record& r) {
+    if (!is_alive(r.phase.load(std::memory_order_relaxed))) return;
+    const auto known = lives_.find(r.id.load(std::memory_order_relaxed));
+    if (known == lives_.end()) return;
+    known->second.started_from = r.started_from();
+    const std::lock_guard hold(r.lock);
+    const fiber_extras* extras = r.extras.load(std::memory_order_relaxed);
+    if (extras != nullptr) known->second.name = extras->name;
+  });
+}
+
 void teller::begin(const char* phase, int pid, std::uint64_t tid, double at, const char* category) {
-  std::fprintf(out_, "%s{\"ph\":\"%s\",\"pid\":%d,\"tid\":%llu,\"ts\":%.3f,\"cat\":\"%s\"",
-               first_ ? "\n" : ",\n", phase, pid, static_cast<unsigned long long>(tid), at,
-               category);
+  std::fprintf(out_, "%s{\"ph\":\"%s\",\"pid\":%d,\"tid\":%llu,\"ts\":%s,\"cat\":\"%s\"",
+               first_ ? "\n" : ",\n", phase, pid, static_cast<unsigned long long>(tid),
+               decimal(at).c_str(), category);
   first_ = false;
 }
 
 void teller::slice(track on, double from, double to, const std::string& name,
                    const std::string& detail) {
   begin("X", on.pid, on.tid, from, on.pid == fibers_pid ? "fiber" : "worker");
-  std::fprintf(out_, ",\"dur\":%.3f,\"name\":%s", to - from, quoted(name).c_str());
+  std::fprintf(out_, ",\"dur\":%s,\"name\":%s", decimal(std::max(to - from, 0.0)).c_str(),
+               quoted(name).c_str());
   if (!detail.empty()) std::fprintf(out_, ",\"args\":{\"what\":%s}", quoted(detail).c_str());
   std::fputs("}", out_);
 }
@@ -300,6 +324,7 @@ void write_trace_json(std::FILE* out, const trace_ring* first, const trace_span&
   for (const trace_ring* r = first; r != nullptr; r = r->next) rings.push_back(r);
   std::reverse(rings.begin(), rings.end());  // as they were made
   for (std::size_t i = 0; i < rings.size(); ++i) t.read(*rings[i], i + 1);
+  for (runtime_cursor at; at.here() != nullptr; at.next()) t.ask(*at.here());
   t.write();
 }
 

@@ -2,12 +2,15 @@
 // watermark: the table of how deep stacks were used, by who started the fibers, that
 //   HEDDLE_STACK_WATERMARK=1 prints at exit.
 #include <heddle/base/spin_lock.hpp>
+#include <heddle/debug/own_thread.hpp>
 #include <heddle/debug/report.hpp>
 #include <heddle/debug/symbols.hpp>
 #include <heddle/fiber/record.hpp>
 #include <heddle/fiber/watermark.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -56,8 +59,9 @@ std::size_t recommended(std::size_t deepest) noexcept {
 
 std::string kib(std::size_t bytes) {
   char text[32];
-  std::snprintf(text, sizeof text, bytes % 1024 == 0 ? "%.0f KiB" : "%.1f KiB",
-                static_cast<double>(bytes) / 1024);
+  const std::size_t tenths = (bytes * 10 + 512) / 1024;
+  std::snprintf(text, sizeof text, tenths % 10 == 0 ? "%zu KiB" : "%zu.%zu KiB", tenths / 10,
+                tenths % 10);
   return text;
 }
 
@@ -77,8 +81,9 @@ std::string table() {
     // Those who have not ended are measured as they are.
     for (runtime_cursor at; at.here() != nullptr; at.next()) {
       at.here()->records.for_each([](const fiber_record& r) {
-        if (is_alive(r.phase.load(std::memory_order_relaxed)) && r.bound_stack != nullptr)
-          note_locked(r, *r.bound_stack, used_bytes(*r.bound_stack));
+        const stack* const s = r.bound_stack;
+        if (is_alive(r.phase.load(std::memory_order_relaxed)) && s != nullptr)
+          note_locked(r, *s, used_bytes(*s));
       });
     }
     all = *sites;
@@ -101,9 +106,12 @@ std::string table() {
   return text;
 }
 
+pid_t measured = 0;  // the process; a forked child has nothing to tell
+
 void report() noexcept {
+  if (measured != ::getpid()) return;
   try {
-    say(table());
+    call_aside([] { say(table()); });
   } catch (const std::bad_alloc&) {
     say("heddle: no memory for the table of stacks\n");
   }
@@ -135,6 +143,7 @@ void measure_stacks_as_environment_says() {
       "elsewhere\n");
 #else
   sites = new std::vector<site>;
+  measured = ::getpid();
   stacks_are_measured.store(true, std::memory_order_relaxed);
   std::atexit(&report);
 #endif

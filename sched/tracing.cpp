@@ -13,7 +13,6 @@
 #include <cstring>
 #include <mutex>
 #include <new>
-#include <utility>
 
 namespace heddle::detail {
 
@@ -39,8 +38,10 @@ trace_ring* make_ring(const worker* of) noexcept {
                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) return nullptr;
   auto* ring = ::new (at) trace_ring;
-  ring->is_workers = of != nullptr;
-  if (of != nullptr) ring->worker_index = of->index;
+  if (of != nullptr) {
+    ring->runtime = of->rt.number;
+    ring->worker_index = of->index;
+  }
   const std::lock_guard hold(rings_lock);
   ring->next = rings;
   rings = ring;
@@ -52,7 +53,6 @@ trace_ring* make_ring(const worker* of) noexcept {
                                             const fiber_record* runs) noexcept {
   slot.trace = trace;
   slot.ring = make_ring(of);
-  slot.woken = 0;
   slot.tick = trace_tick.load(std::memory_order_relaxed) - 1;  // the first has a time
   if (slot.ring == nullptr || runs == nullptr) return;
   const std::uint64_t id = runs->id.load(std::memory_order_relaxed);
@@ -138,26 +138,11 @@ void worker::note_switch() noexcept {
     }
   }
   noting n(traced, this, from);
-  trace_kind kind = trace_kind::switched;
-  if (const std::uint64_t woken = std::exchange(traced.woken, 0); woken != 0) {
-    if (woken == whom) {
-      kind = trace_kind::woke_and_switched;
-    } else {
-      n.add(trace_event::word_of(trace_kind::woke, woken), nullptr, nullptr, timing::after_a_tick);
-    }
-  }
-  n.add(trace_event::word_of(kind, whom), what, object,
+  n.add(trace_event::word_of(trace_kind::switched, whom), what, object,
         next == nullptr || left_ == &home_ ? timing::always : timing::now_and_then);
 }
 
 void trace_wake(worker* w, const fiber_record& woken) noexcept {
-  // Mostly who was woken is the next to run.
-  if (w != nullptr && w->traced.woken == 0 && w->traced.ring != nullptr &&
-      w->traced.trace == tracing.load(std::memory_order_relaxed) &&
-      w->traced.tick == trace_tick.load(std::memory_order_relaxed)) {
-    w->traced.woken = woken.id.load(std::memory_order_relaxed);
-    return;
-  }
   note_by(w, trace_kind::woke, woken, nullptr, nullptr);
 }
 

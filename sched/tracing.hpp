@@ -28,7 +28,7 @@ namespace heddle::detail {
 class worker;
 struct fiber_record;
 
-enum class trace_kind : std::uint8_t { switched, woke, woke_and_switched, started, named };
+enum class trace_kind : std::uint8_t { switched, woke, started, named };
 
 struct trace_event {
   std::uint64_t time;  // by trace_clock(); 0: between its neighbours'
@@ -53,8 +53,8 @@ struct trace_ring {
   static constexpr std::size_t room = std::size_t{1} << 16;
 
   std::array<trace_event, room> events;
-  std::uint64_t count = 0;  // ever
-  bool is_workers = false;  // else of all who are no workers
+  std::uint64_t count = 0;    // ever
+  std::uint64_t runtime = 0;  // its number; 0: it is of all who are no workers
   unsigned worker_index = 0;
   trace_ring* next = nullptr;  // of the same trace
 };
@@ -65,7 +65,6 @@ struct trace_slot {
   // Own.
   std::uint32_t trace = 0;  // of which the ring is
   trace_ring* ring = nullptr;
-  std::uint64_t woken = 0;    // who was woken last, and is not noted yet; or 0
   std::uint32_t tick = 0;     // at the last event with a time
   std::uint32_t without = 0;  // switches since then
 };

@@ -71,7 +71,8 @@ TEST(Metrics, OfARuntimeThatHasEndedAreGone) {
     heddle::runtime rt({.workers = 1});
     mine = std::to_string(rt.run([] {
       std::uint64_t newest = 0;
-      for (const auto& [number, value] : parsed(heddle::metrics_text())["heddle_fibers"])
+      const auto fibers = parsed(heddle::metrics_text())["heddle_fibers"];
+      for (const auto& [number, value] : fibers)
         newest = std::max<std::uint64_t>(newest, std::stoull(number));
       return newest;
     }));

@@ -77,6 +77,12 @@ class Live(unittest.TestCase):
         self.assertIn("stop_here", told["bt"])
         self.assertRegex(told["fiber 1"], r"^Fiber 1 runs\.|^\[Switching")
 
+    def test_a_fiber_that_does_not_run_is_not_made_to_return(self):
+        told, errors = live("python gdb.execute(f\"fiber {process().fibers[4].number}\")", "return",
+                            "jump 1", "continue")
+        self.assertEqual(errors.count("`fiber none` first"), 2, errors)
+        self.assertIn("all ended", told["continue"])
+
     def test_what_was_looked_at_goes_on(self):
         told, _ = live("fiber apply all bt", "info fibers",
                        "python gdb.execute(f\"fiber {process().fibers[4].number}\")", "continue")
@@ -139,7 +145,7 @@ class Whole(unittest.TestCase):
             self.assertRegex(trace, frame, label)
             self.assertEqual(len(re.findall(r"\bnested ?\(", trace)), number % 3 + 1, trace)
 
-    def core_by_the_system(self):
+    def core_by_the_system(self, how="abort", signal=6):
         pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
         if "/" in pattern or pattern.startswith("|"):
             self.skipTest(f"this system keeps core files where it wants to: {pattern}")
@@ -148,14 +154,14 @@ class Whole(unittest.TestCase):
             resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
 
         try:
-            run = subprocess.run([PROGRAM, str(MANY), "abort"], cwd=self.folder, preexec_fn=allow,
+            run = subprocess.run([PROGRAM, str(MANY), how], cwd=self.folder, preexec_fn=allow,
                                  capture_output=True, text=True, timeout=PATIENCE_S)
         except subprocess.SubprocessError:
             self.skipTest("core files are not allowed here")
         cores = [f for f in self.folder.iterdir() if f.name.startswith("core")]
         if not cores:
             self.skipTest("the system wrote no core file")
-        self.assertEqual(run.returncode, -6, run)
+        self.assertEqual(run.returncode, -signal, run)
         return cores[0]
 
     def test_in_a_live_process(self):
@@ -164,6 +170,10 @@ class Whole(unittest.TestCase):
 
     def test_in_a_core_file(self):
         answers, _ = gdb("fiber apply all bt", core=self.core_by_the_system())
+        self.check(dict(answers))
+
+    def test_in_a_core_file_of_a_crash(self):
+        answers, _ = gdb("fiber apply all bt", core=self.core_by_the_system("crash", 11))
         self.check(dict(answers))
 
     def test_in_a_core_file_without_debug_information(self):

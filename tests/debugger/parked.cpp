@@ -2,6 +2,7 @@
 // parked: for gdb_test.py and lldb_test.py: fibers that wait, and then the program stops.
 //   parked COUNT stop      by a breakpoint of its own; it goes on, and all end
 //   parked COUNT abort     it writes a core file, if the system lets it
+//   parked COUNT crash     the same, by a fault in a function that is inlined
 //   parked COUNT whole     as stop, without guard pages: those keep gcore from writing the stacks
 #include <heddle/heddle.hpp>
 
@@ -48,6 +49,9 @@ struct jobs {
   asm volatile("" : : "r"(&j), "r"(&first) : "memory");
 }
 
+// Where the thread stands then is in an inlined function.
+[[gnu::always_inline]] inline void crash(volatile int* nowhere) { *nowhere = 1; }
+
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
   const int count = std::atoi(argv[1]);
@@ -66,6 +70,7 @@ int main(int argc, char** argv) {
     // Those that came last may still be on their way to sleep.
     heddle::this_fiber::sleep_for(std::chrono::milliseconds(100));
     if (how == "abort") std::abort();
+    if (how == "crash") crash(nullptr);
     stop_here(j, all.front());
     j.inbox.close();
     j.door.unlock();

@@ -123,6 +123,17 @@ class Traces(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             Trace(self, self.file)
 
+    def test_a_wake_is_told_when_it_happens(self):
+        done = run("late", self.file)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        trace = Trace(self, self.file)
+        # It was there before the trace began; of its name what is no character is a question mark.
+        late, = trace.fiber("'late ??? ?? ???? and more than 16', started by ")
+        slices = [s["name"] for s in trace.tracks[FIBERS, late]]
+        self.assertEqual(slices[-2:], ["runs", "waits for event"], trace.tracks[FIBERS, late])
+        self.assertGreaterEqual(trace.tracks[FIBERS, late][-1]["dur"], 40_000)
+        self.assertEqual([f["f"]["tid"] for f in trace.flows], [late])
+
     def test_what_is_refused_is_told(self):
         done = run("errors")
         self.assertEqual(done.returncode, 0)
@@ -136,8 +147,7 @@ class Traces(unittest.TestCase):
         self.assertEqual(told[3], "nothing")
         done = run(HEDDLE_TRACE="/nonexistent/trace.json")
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn("HEDDLE_TRACE: heddle: no file for a trace: /nonexistent/trace.json",
-                      done.stderr)
+        self.assertIn("HEDDLE_TRACE is /nonexistent/trace.json: No such file", done.stderr)
 
 
 os.environ.pop("HEDDLE_TRACE", None)

@@ -3,6 +3,7 @@
 //   traced FILE       by trace::start() and stop(), twice; the second time to FILE
 //   traced            by HEDDLE_TRACE
 //   traced churn N    N traces, begun and ended by a thread while fibers switch, start and end
+//   traced late FILE  one is woken by one who goes on for long
 //   traced errors     what start() and stop() refuse
 #include <heddle/heddle.hpp>
 
@@ -68,6 +69,31 @@ void churn(const std::string& file, int times) {
   done.wait();
 }
 
+/// One is woken, runs elsewhere, and waits for ever; the waker goes on for long.
+void wake_and_go_on(const std::string& file) {
+  heddle::run({.workers = 2}, [&] {
+    heddle::event first, never;
+    heddle::latch over(1);
+    // No whole characters: half of a pair, too long, beyond all.
+    heddle::fiber woken({.name = "late \xED\xA0\x80 \xC0\x80 \xF7\xBF\xBF\xBF and more than 16"},
+                        [&] {
+                          first.wait();
+                          over.count_down();
+                          never.wait();
+                        });
+    heddle::this_fiber::sleep_for(5ms);
+    heddle::trace::start(file);
+    first.set();
+    while (!over.try_wait()) {
+    }
+    const auto end = std::chrono::steady_clock::now() + 50ms;
+    while (std::chrono::steady_clock::now() < end) {
+    }
+    heddle::trace::stop();
+    never.set();
+  });
+}
+
 int errors() {
   const auto said = [](auto f) {
     try {
@@ -92,6 +118,10 @@ int errors() {
 int main(int argc, char** argv) {
   const std::string_view first = argc > 1 ? argv[1] : "";
   if (first == "errors") return errors();
+  if (first == "late") {
+    wake_and_go_on(argv[2]);
+    return 0;
+  }
   if (first == "churn") {
     churn(argv[3], std::atoi(argv[2]));
   } else {

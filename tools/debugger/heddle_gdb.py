@@ -75,10 +75,13 @@ class FrameId:
 class FiberUnwinder(gdb.unwinder.Unwinder):
     def __init__(self):
         super().__init__("heddle")
-        self.fiber, self.thread, self.registers = None, None, {}
+        self.fiber, self.thread, self.registers, self.innermost = None, None, {}, None
 
     def __call__(self, frame):
-        if self.fiber is None or frame.level() != 0 or gdb.selected_thread() != self.thread:
+        if self.fiber is None or gdb.selected_thread() != self.thread:
+            return None
+        # By its registers: functions that are inlined there have levels of their own below it.
+        if (int(frame.read_register("sp")), int(frame.read_register("pc"))) != self.innermost:
             return None
         # Below the fiber's frames: those who are called lie below those who call.
         found = frame.create_unwind_info(FrameId(gdb.Value(self.fiber.frame),
@@ -90,12 +93,26 @@ class FiberUnwinder(gdb.unwinder.Unwinder):
 
     def lend(self, fiber, registers=None):
         """From now on the selected thread shows the frames of `fiber`; None: its own."""
+        self.fiber = None
+        gdb.invalidate_cached_frames()
+        if fiber is None:
+            return
+        own = gdb.newest_frame()
+        self.innermost = int(own.read_register("sp")), int(own.read_register("pc"))
         self.fiber, self.thread, self.registers = fiber, gdb.selected_thread(), registers
         gdb.invalidate_cached_frames()
 
     def shows(self):
         """The fiber whose frames the selected thread shows, or None."""
-        return self.fiber if gdb.selected_thread() == self.thread else None
+        return self.fiber if self.fiber and gdb.selected_thread() == self.thread else None
+
+
+def first_lent():
+    """The innermost frame that is the fiber's, after the thread's and what is inlined there."""
+    frame = gdb.newest_frame()
+    while frame is not None and frame.type() == gdb.INLINE_FRAME:
+        frame = frame.older()
+    return frame.older() if frame is not None else None
 
 
 class FiberFrames:
@@ -105,7 +122,8 @@ class FiberFrames:
     def filter(self, frames):
         if unwinder.shows() is None:
             return frames
-        frames = [f for f in frames if f.inferior_frame().level() != 0]
+        first = first_lent().level()
+        frames = [f for f in frames if f.inferior_frame().level() >= first]
         theirs = [i for i, f in enumerate(frames) if is_theirs(f.inferior_frame())]
         if not theirs:
             return iter(frames)
@@ -132,7 +150,7 @@ def select(everything, fiber):
         try:
             registers = everything.registers(fiber, SAVED[architecture])
             unwinder.lend(fiber, registers)
-            innermost = gdb.newest_frame().older()
+            innermost = first_lent()
         except (gdb.error, heddle_fibers.Unreadable):
             innermost = None
         if innermost is None or innermost.pc() == 0:
@@ -478,12 +496,27 @@ gdb.frame_filters["heddle"] = FiberFrames()
 gdb.printing.register_pretty_printer(None, printers(), replace=True)
 
 
+class ExpectOwnFrames(gdb.Command):
+    """Before what would write the fiber's registers into the thread."""
+
+    def __init__(self):
+        super().__init__("_fiber_expects_none", gdb.COMMAND_OBSCURE)
+        for command in ("return", "jump"):
+            gdb.execute(f"define hook-{command}\n_fiber_expects_none\nend")
+
+    def invoke(self, argument, from_tty):
+        if unwinder.shows() is not None:
+            raise gdb.GdbError("The frames are those of a fiber that does not run: `fiber none` "
+                               "first.")
+
+
 def forget(_=None):
     unwinder.fiber = None
 
 
 gdb.events.cont.connect(forget)
 gdb.events.exited.connect(forget)
+ExpectOwnFrames()
 InfoFibers()
 FiberCommand()
 FiberApply()
