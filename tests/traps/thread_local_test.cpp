@@ -139,7 +139,7 @@ TEST(ThreadLocal, OfAWorkerMayNotStartFibersInItsOwnRuntime) {
         own.run([&] { of_this_thread.say = [&own] { own.go([] {}); }; });
       },
       testing::KilledBySignal(SIGABRT),
-      "fiber [0-9]+ was started in a runtime that has ended its workers.*no fiber");
+      "fiber [0-9]+ was started in a runtime whose workers have ended.*no fiber");
 }
 
 TEST(ThreadLocal, MayNotKeepTheHandleOfAFiberOfItsRuntime) {
