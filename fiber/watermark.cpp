@@ -12,7 +12,8 @@ constinit atomic<bool> stacks_are_measured{false};
 namespace {
 
 // AddressSanitizer has poisoned parts of it.
-[[gnu::no_sanitize("address", "thread")]] const std::byte* lowest_used(const stack& s) noexcept {
+[[gnu::no_sanitize_address, gnu::no_sanitize_thread]] const std::byte* lowest_used(
+    const stack& s) noexcept {
   const std::byte* at = s.bottom;
   for (; at < s.top; at += sizeof(std::uint64_t)) {
     if (*reinterpret_cast<const volatile std::uint64_t*>(at) != 0) break;
