@@ -89,20 +89,28 @@ template <class Predicate>
   return true;
 }
 
-/// Whether `holds()` becomes true within a second: of a machine of which this process has two
-/// processors, so that one that others use too is allowed more. With one worker, where it may be
-/// the watchdog that lets others run: within 20 s.
+/// A second, of a machine of which this process has two processors: where others use it too,
+/// longer.
+class a_second {
+ public:
+  bool over() const {
+    return std::chrono::steady_clock::now() >= end_ &&
+           std::clock() - used_ >= 2 * CLOCKS_PER_SEC * slowness();
+  }
+
+ private:
+  const std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + 1s;
+  const std::clock_t used_ = std::clock();
+};
+
+/// Whether `holds()` becomes true within a second. With one worker, where it may be the watchdog
+/// that lets others run: within 20 s.
 template <class Predicate>
 [[nodiscard]] bool within_a_second(const heddle::runtime& rt, Predicate&& holds) {
   if (rt.workers() == 1) return eventually(holds, 20s);
-  const auto end = std::chrono::steady_clock::now() + 1s;
-  const auto used = std::clock();
-  const auto is_over = [&] {
-    return std::chrono::steady_clock::now() >= end &&
-           std::clock() - used >= 2 * CLOCKS_PER_SEC * slowness();
-  };
+  const a_second limit;
   bool held = false;
-  (void)eventually([&] { return (held = holds()) || is_over(); }, 60s);
+  (void)eventually([&] { return (held = holds()) || limit.over(); }, 60s);
   return held;
 }
 
