@@ -33,7 +33,7 @@ constinit std::mutex installing;
 constinit std::array<bool, most_signals> installed{};  // guarded by installing
 constinit bool has_thread = false;                     // the same
 
-void on_signal(int number, siginfo_t* info, void* machine) noexcept {
+void on_dump_signal(int number, siginfo_t* info, void* machine) noexcept {
   const int error = errno;
   asked.fetch_add(1, std::memory_order_relaxed);
   futex_wake(&asked);
@@ -70,7 +70,7 @@ void dump_on(int signal) {
     throw std::system_error(e.code(), "heddle: no thread for options::dump_signal");
   }
   has_thread = true;
-  handlers[at].install(signal, &on_signal, SA_RESTART);
+  handlers[at].install(signal, &on_dump_signal, SA_RESTART);
   installed[at] = true;
 }
 

@@ -55,7 +55,7 @@ void answer(void* machine) noexcept {
   stage.store(state::answered, std::memory_order_release);
 }
 
-void on_signal(int number, siginfo_t* info, void* machine) noexcept {
+void on_urgent_signal(int number, siginfo_t* info, void* machine) noexcept {
   if (info->si_code == SI_QUEUE && info->si_pid == ::getpid() &&
       info->si_value.sival_ptr == &asking) {
     const int error = errno;
@@ -88,7 +88,7 @@ std::size_t addresses_of_running(worker& w, std::uint64_t id, const void** into,
   return 0;  // it puts signals off until the thread makes a call that it knows
 #endif
   const std::lock_guard alone(asking);
-  static const bool can_ask = handler.install(SIGURG, &on_signal, SA_RESTART);
+  static const bool can_ask = handler.install(SIGURG, &on_urgent_signal, SA_RESTART);
   if (!can_ask || sleeps_in_system(w)) return 0;
   asked_of.store(&w, std::memory_order_relaxed);
   // (rn.2) release: what the last answer was is not read any more; pairs with (rn.1).
