@@ -2,8 +2,6 @@
 // livelock: two who give way to each other for ever: each has taken one lock of a kind of his own,
 //   and asks for the other one until he gets it.
 //   Says: ^heddle: a livelock\? For 1\d s the workers of a runtime have gone from fiber to fiber
-//   Says: ^    started by livelock::program
-//   Says: ^fiber \d+ waits at wait_group
 //   Says: ^    #0 heddle::wait_group::wait$
 //   Ends: hangs
 #include <heddle/heddle.hpp>
