@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // trace: beginning and ending one; the thread that ticks meanwhile.
 #include <heddle/base/assert.hpp>
-#include <heddle/base/asymmetric_fence.hpp>
+#include <heddle/base/futex.hpp>
 #include <heddle/debug/own_thread.hpp>
 #include <heddle/debug/trace.hpp>
 #include <heddle/debug/trace_json.hpp>
@@ -18,8 +18,10 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace heddle {
 
@@ -67,8 +69,7 @@ void stop_ticker(session& s) noexcept {
 }
 
 /// `%p` stands for the process's id.
-std::string path_in(const char* variable) {
-  std::string path(variable);
+std::string expanded(std::string path) {
   const auto at = path.find("%p");
   return at == path.npos ? path : path.replace(at, 2, std::to_string(::getpid()));
 }
@@ -82,7 +83,7 @@ void trace_as_environment_says() {
   const char* path = std::getenv("HEDDLE_TRACE");
   if (path == nullptr || *path == '\0') return;
   try {
-    trace::start(path_in(path));
+    trace::start(expanded(path));
   } catch (const std::system_error& e) {
     // The program traces itself already.
     if (e.code() == std::errc::device_or_resource_busy) {
@@ -136,18 +137,17 @@ void trace::stop() {
   const std::unique_ptr<trace_ring, giving_back> rings(end_tracing());
   ended->span.to = {trace_clock(), real_now_ns()};
   stop_ticker(*ended);
-  errno = 0;
-  // Names are looked up: that takes more stack than a fiber may have.
-  call_aside([&] { write_trace_json(ended->file.get(), rings.get(), ended->span); });
-  std::FILE* const file = ended->file.release();
-  const bool is_bad = std::ferror(file) != 0;
-  const int error = errno;
-  if (std::fclose(file) != 0 || is_bad) {
-    throw failed(is_bad && error != 0 ? error
-                 : errno != 0         ? errno
-                                      : EIO,
-                 "the trace could not be written: " + ended->path);
-  }
+  // Names are looked up: that takes more stack than a fiber may have. And errno is a thread's.
+  int error = 0;
+  call_aside([&] {
+    std::FILE* const file = ended->file.get();
+    errno = 0;
+    write_trace_json(file, rings.get(), ended->span);
+    const bool is_bad = std::fflush(file) != 0 || std::ferror(file) != 0;
+    if (is_bad) error = errno != 0 ? errno : EIO;
+    if (std::fclose(ended->file.release()) != 0 && !is_bad) error = errno;
+  });
+  if (error != 0) throw failed(error, "the trace could not be written: " + ended->path);
 }
 
 }  // namespace heddle

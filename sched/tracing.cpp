@@ -156,14 +156,12 @@ void trace_name(const fiber_record& named, std::string_view name) noexcept {
   note_by(current_worker(), trace_kind::named, named, parts[0], parts[1]);
 }
 
-bool begin_tracing() noexcept {
+void begin_tracing() noexcept {
   prepare_asymmetric_fences();
   const std::lock_guard hold(rings_lock);
-  if (tracing.load(std::memory_order_relaxed) != 0) return false;
   if (++traces == 0) ++traces;
   begun_at = trace_clock();
   tracing.store(traces, std::memory_order_relaxed);
-  return true;
 }
 
 trace_ring* end_tracing() noexcept {

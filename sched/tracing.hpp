@@ -93,8 +93,8 @@ void trace_wake(worker* w, const fiber_record& woken) noexcept;
 void trace_start(const fiber_record& started) noexcept;
 void trace_name(const fiber_record& named, std::string_view name) noexcept;
 
-/// Begins a trace; false: one is under way.
-bool begin_tracing() noexcept;
+/// Begins a trace, where none is under way.
+void begin_tracing() noexcept;
 /// Ends it, and returns its rings, whose memory give_back_rings() frees; null: there is none.
 trace_ring* end_tracing() noexcept;
 void give_back_rings(trace_ring* first) noexcept;
