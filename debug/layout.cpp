@@ -47,7 +47,6 @@ constinit const heddle_layout_entry heddle_layout[] = {
     {"slab", nullptr, sizeof(layout::slab)},
     {"slab.blocks", nullptr, offsetof(layout::slab, blocks)},
     {"slab.used", nullptr, offsetof(layout::slab, used)},
-    {"worker.index", nullptr, offsetof(worker, index)},
     {"worker.current", nullptr, layout::current},
     {"worker.thread_id", nullptr, layout::thread_id},
     {"worker.rough_now_ns", nullptr, layout::rough_now},

@@ -193,10 +193,7 @@ void roll_call::write_trace(std::ostream& out, const sighting& s) {
 void roll_call::write_trace(std::ostream& out, const herd& h) {
   write_frames(out, h.frames);
   if (h.started_from == nullptr) return;
-  const std::vector<code_line>& start = names_.before(h.started_from);
-  const auto theirs = std::find_if(start.begin(), start.end(),
-                                   [](const code_line& l) { return l.whose == owner::theirs; });
-  out << "    started by " << to_text(theirs != start.end() ? *theirs : start.back()) << "\n";
+  out << "    started by " << to_text(names_.theirs_before(h.started_from)) << "\n";
 }
 
 // Of what is ours only the function that was called: how it waits, and who called the fiber's

@@ -166,6 +166,13 @@ const std::vector<code_line>& symbols::before(const void* return_address) {
   return known;
 }
 
+const code_line& symbols::theirs_before(const void* return_address) {
+  const std::vector<code_line>& lines = before(return_address);
+  const auto theirs = std::find_if(lines.begin(), lines.end(),
+                                   [](const code_line& l) { return l.whose == owner::theirs; });
+  return theirs != lines.end() ? *theirs : lines.back();
+}
+
 namespace {
 
 /// Writes a mangled function's qualified name, where it is as simple as most are (Itanium C++ ABI,

@@ -29,6 +29,8 @@ class symbols {
  public:
   /// What is at a return address, the innermost inlined function first; never empty.
   const std::vector<code_line>& before(const void* return_address);
+  /// Of these the innermost that is the program's; if none is, the outermost.
+  const code_line& theirs_before(const void* return_address);
 
  private:
   std::unordered_map<const void*, std::vector<code_line>> known_;

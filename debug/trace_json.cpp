@@ -242,12 +242,7 @@ void teller::write_name(int pid, std::uint64_t tid, const std::string& name) {
 std::string teller::origin_of(const life& l) {
   if (l.started_from == nullptr) return {};
   std::string& known = origins_[l.started_from];
-  if (known.empty()) {
-    const std::vector<code_line>& lines = names_.before(l.started_from);
-    const auto theirs = std::find_if(lines.begin(), lines.end(),
-                                     [](const code_line& c) { return c.whose == owner::theirs; });
-    known = ", started by " + to_text(theirs != lines.end() ? *theirs : lines.back());
-  }
+  if (known.empty()) known = ", started by " + to_text(names_.theirs_before(l.started_from));
   return known;
 }
 

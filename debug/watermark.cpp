@@ -65,14 +65,6 @@ std::string kib(std::size_t bytes) {
   return text;
 }
 
-std::string place_of(symbols& names, const void* started_from) {
-  if (started_from == nullptr) return "heddle";
-  const std::vector<code_line>& lines = names.before(started_from);
-  const auto theirs = std::find_if(lines.begin(), lines.end(),
-                                   [](const code_line& l) { return l.whose == owner::theirs; });
-  return to_text(theirs != lines.end() ? *theirs : lines.back());
-}
-
 // The lock is not held while names are looked up.
 std::string table() {
   std::vector<site> all;
@@ -101,7 +93,7 @@ std::string table() {
     std::snprintf(line, sizeof line, "%12s %10s %14s %12s  ", kib(each.deepest).c_str(),
                   kib(each.stack_bytes).c_str(), kib(recommended(each.deepest)).c_str(),
                   std::to_string(each.fibers).c_str());
-    text += line + place_of(names, each.started_from) + "\n";
+    text += line + to_text(names.theirs_before(each.started_from)) + "\n";
   }
   return text;
 }

@@ -4,7 +4,6 @@
 #   gdb_test.py GDB SCRIPT PROGRAM      SCRIPT is heddle_gdb.py, PROGRAM is parked
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -12,9 +11,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import core_file
+
 GDB, SCRIPT, PROGRAM = sys.argv[1:4]
 FEW, MANY = 12, 1000
-PATIENCE_S = 500
 
 
 def gdb(*commands, program=PROGRAM, arguments=(), core=None):
@@ -24,7 +24,7 @@ def gdb(*commands, program=PROGRAM, arguments=(), core=None):
                  f"source {SCRIPT}", *commands]:
         line += ["-ex", f"echo ==== {each}\\n", "-ex", each]
     line += ["--args", program, *map(str, arguments)] if core is None else [program, core]
-    run = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S,
+    run = subprocess.run(line, capture_output=True, text=True, timeout=core_file.PATIENCE_S,
                          stdin=subprocess.DEVNULL)
     answers = re.split(r"^==== (.*)\n", run.stdout, flags=re.M)
     assert "Traceback" not in run.stderr and "Python Exception" not in run.stderr, run.stderr
@@ -145,39 +145,20 @@ class Whole(unittest.TestCase):
             self.assertRegex(trace, frame, label)
             self.assertEqual(len(re.findall(r"\bnested ?\(", trace)), number % 3 + 1, trace)
 
-    def core_by_the_system(self, how="abort", signal=6):
-        pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
-        if "/" in pattern or pattern.startswith("|"):
-            self.skipTest(f"this system keeps core files where it wants to: {pattern}")
-
-        def allow():
-            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
-
-        try:
-            run = subprocess.run([PROGRAM, str(MANY), how], cwd=self.folder, preexec_fn=allow,
-                                 capture_output=True, text=True, timeout=PATIENCE_S)
-        except subprocess.SubprocessError:
-            self.skipTest("core files are not allowed here")
-        cores = [f for f in self.folder.iterdir() if f.name.startswith("core")]
-        if not cores:
-            self.skipTest("the system wrote no core file")
-        self.assertEqual(run.returncode, -signal, run)
-        return cores[0]
-
     def test_in_a_live_process(self):
         told, _ = live("fiber apply all bt", count=MANY)
         self.check(told)
 
     def test_in_a_core_file(self):
-        answers, _ = gdb("fiber apply all bt", core=self.core_by_the_system())
+        answers, _ = gdb("fiber apply all bt", core=core_file.of(PROGRAM, MANY, "abort", self.folder))
         self.check(dict(answers))
 
     def test_in_a_core_file_of_a_crash(self):
-        answers, _ = gdb("fiber apply all bt", core=self.core_by_the_system("crash", 11))
+        answers, _ = gdb("fiber apply all bt", core=core_file.of(PROGRAM, MANY, "crash", self.folder))
         self.check(dict(answers))
 
     def test_in_a_core_file_without_debug_information(self):
-        core = self.core_by_the_system()
+        core = core_file.of(PROGRAM, MANY, "abort", self.folder)
         bare = self.folder / "parked"
         subprocess.run(["strip", "--strip-debug", "-o", bare, PROGRAM], check=True)
         answers, _ = gdb("fiber apply all bt", program=str(bare), core=core)

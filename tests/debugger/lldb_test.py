@@ -5,16 +5,16 @@
 # Exit status 77: this lldb has no Python.
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
+import core_file
+
 LLDB, SCRIPT, PROGRAM = sys.argv[1:4]
 FEW, MANY = 12, 1000
-PATIENCE_S = 500
 
 
 def lldb(*commands, core=None):
@@ -23,7 +23,7 @@ def lldb(*commands, core=None):
     for each in commands:
         line += ["--one-line", each]
     line += [PROGRAM] if core is None else [PROGRAM, "--core", core]
-    run = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S,
+    run = subprocess.run(line, capture_output=True, text=True, timeout=core_file.PATIENCE_S,
                          stdin=subprocess.DEVNULL)
     assert "Traceback" not in run.stderr, run.stderr
     return run.stdout
@@ -56,23 +56,8 @@ class Fibers(unittest.TestCase):
         self.assertIn("exited with status = 0", text)
 
     def test_in_a_core_file(self):
-        pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
-        if "/" in pattern or pattern.startswith("|"):
-            self.skipTest(f"this system keeps core files where it wants to: {pattern}")
-
-        def allow():
-            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)
-
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                subprocess.run([PROGRAM, str(MANY), "abort"], cwd=folder, preexec_fn=allow,
-                               capture_output=True, timeout=PATIENCE_S)
-            except subprocess.SubprocessError:
-                self.skipTest("core files are not allowed here")
-            cores = [f for f in Path(folder).iterdir() if f.name.startswith("core")]
-            if not cores:
-                self.skipTest("the system wrote no core file")
-            self.check(lldb("bt all", core=cores[0]), MANY)
+            self.check(lldb("bt all", core=core_file.of(PROGRAM, MANY, "abort", folder)), MANY)
 
 
 # Debian 12's lldb looks for its own modules where they are not; and for Python's beside the first
@@ -81,7 +66,7 @@ os.environ["PATH"] = "/usr/bin:/bin"
 for place in Path("/usr/lib").glob("llvm-*/lib/python3*/dist-packages/lldb/embedded_interpreter.py"):
     os.environ["PYTHONPATH"] = str(place.parent.parent)
 probe = subprocess.run([LLDB, "--no-lldbinit", "--batch", "-o", "script print('it ' + 'works')"],
-                       capture_output=True, text=True, timeout=PATIENCE_S)
+                       capture_output=True, text=True, timeout=core_file.PATIENCE_S)
 if "it works" not in probe.stdout:
     print("this lldb has no Python:", probe.stderr[-300:])
     sys.exit(77)
