@@ -70,6 +70,8 @@ class teller {
   void write_name(int pid, std::uint64_t tid, const std::string& name);
   void begin(const char* phase, int pid, std::uint64_t tid, double at, const char* category);
   void slice(track on, double from, double to, const std::string& name, const std::string& detail);
+  /// From who woke, at `at`, to where the woken one runs.
+  void arrow(track from, double at, track to, double until);
   std::string origin_of(const life& l);
 
   std::FILE* const out_;
@@ -77,7 +79,7 @@ class teller {
   double us_per_tick_;
   std::map<std::uint64_t, life> lives_;
   std::map<std::size_t, std::string> ring_names_;
-  std::uint64_t flows_ = 0;
+  std::uint64_t arrows_ = 0;
   bool first_ = true;
   symbols names_;
   std::unordered_map<const void*, std::string> origins_;
@@ -234,6 +236,14 @@ void teller::slice(track on, double from, double to, const std::string& name,
   std::fputs("}", out_);
 }
 
+void teller::arrow(track from, double at, track to, double until) {
+  const unsigned long long number = ++arrows_;
+  begin("s", from.pid, from.tid, at, "wake");
+  std::fprintf(out_, ",\"id\":%llu,\"name\":\"wake\"}", number);
+  begin("f", to.pid, to.tid, until, "wake");
+  std::fprintf(out_, ",\"id\":%llu,\"name\":\"wake\",\"bp\":\"e\"}", number);
+}
+
 void teller::write_name(int pid, std::uint64_t tid, const std::string& name) {
   begin("M", pid, tid, 0, "__metadata");
   std::fprintf(out_, ",\"name\":\"thread_name\",\"args\":{\"name\":%s}}", quoted(name).c_str());
@@ -278,13 +288,7 @@ void teller::write_life(std::uint64_t id, life& l) {
     }
     const bool is_ready = woken != nullptr || (last != nullptr && !waited);
     if (is_ready && until > ready_at) slice(own, ready_at, until, "is ready", "");
-    if (woken == nullptr || !runs_then) return;
-    ++flows_;
-    begin("s", woken->by.pid, woken->by.tid, std::min(woken->at, until), "wake");
-    std::fprintf(out_, ",\"id\":%llu,\"name\":\"wake\"}", static_cast<unsigned long long>(flows_));
-    begin("f", own.pid, own.tid, until, "wake");
-    std::fprintf(out_, ",\"id\":%llu,\"name\":\"wake\",\"bp\":\"e\"}",
-                 static_cast<unsigned long long>(flows_));
+    if (woken != nullptr && runs_then) arrow(woken->by, std::min(woken->at, until), own, until);
   };
   for (run& r : l.runs) {
     slice({workers_pid, r.ring}, r.begin, r.end, label, "");
