@@ -191,6 +191,7 @@ class Selection:
 
 
 NOT_THEIRS = re.compile(r"(heddle|std|boost|__gnu_cxx)::|heddle_|_|jump_fcontext|make_fcontext")
+SYSTEM_LIBRARY = re.compile(r"(/usr)?/lib")  # of what has no debug information
 NOT_THEIR_FILE = re.compile(r"/include/(heddle|c\+\+)/")
 
 
@@ -199,7 +200,9 @@ def is_theirs(frame):
     if NOT_THEIRS.match(frame.name() or "_"):
         return False
     line = frame.find_sal()  # a lambda's name says nothing
-    return line.symtab is None or not NOT_THEIR_FILE.search(line.symtab.filename)
+    if line.symtab is not None:
+        return not NOT_THEIR_FILE.search(line.symtab.filename)
+    return not SYSTEM_LIBRARY.match(gdb.solib_name(frame.pc()) or "")
 
 
 def frames_from(frame):
