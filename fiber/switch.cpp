@@ -26,6 +26,11 @@ struct saved_control {
   std::uint16_t x87;
 };
 
+/// Whether MXCSR is written in no time and read slowly (measured on an EPYC: 0.7 and 7 ns); on
+/// Intel it is the other way round where the flags differ. Known once a context has been made: no
+/// initialiser of the library's runs before main(), where fibers may run already.
+constinit bool writing_is_faster = false;
+
 /// make_fcontext copies the floating-point control words of its caller; a fiber starts with the
 /// defaults of a new process instead.
 void set_default_environment(void* sp, entry_fn entry) noexcept {
@@ -41,19 +46,13 @@ void set_default_environment(void* sp, entry_fn entry) noexcept {
                  "this Boost.Context lays out its frames in a way that heddle does not know; "
                  "build it without BOOST_USE_TSX");
     registers_offset = in_rbx[0] == entry ? 0 : 8;
+    __builtin_cpu_init();
+    writing_is_faster = __builtin_cpu_is("amd") != 0;
     return true;
   }();
   saved->mxcsr = default_mxcsr;
   saved->x87 = default_x87;
 }
-
-/// Whether MXCSR is written in no time and read slowly (measured on an EPYC: 0.7 and 7 ns); on
-/// Intel it is the other way round where the flags differ. False until static initialisation, which
-/// is right as well.
-const bool writing_is_faster = [] {
-  __builtin_cpu_init();
-  return __builtin_cpu_is("amd") != 0;
-}();
 
 /// The same for the registers themselves, where no jump loads them.
 void load_default_environment() noexcept {
