@@ -706,13 +706,14 @@ HEDDLE_TEST(TaskGroup, TheDestructorIsNoCancellationPoint) {
               cancel_reason::requested);
     EXPECT_EQ(told.load(), 1);
   });
+  std::atomic<bool> is_cancelled{false};
   auto waits = sleeping_fiber(rt, [&] {
-    heddle::latch open(1);
     std::atomic<bool> ended{false};
     {
       task_group g;
       g.spawn([&](std::stop_token mine) {
         while (!mine.stop_requested()) heddle::this_fiber::yield();
+        while (!is_cancelled) heddle::this_fiber::yield();
         for (int i = 0; i < 1000; ++i) heddle::this_fiber::yield();
         ended = true;
       });
@@ -720,6 +721,7 @@ HEDDLE_TEST(TaskGroup, TheDestructorIsNoCancellationPoint) {
     EXPECT_TRUE(ended.load());
   });
   waits.cancel();
+  is_cancelled = true;
   waits.join();
 }
 
