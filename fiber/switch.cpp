@@ -27,8 +27,8 @@ struct saved_control {
 };
 
 /// Whether MXCSR is written in no time and read slowly (measured on an EPYC: 0.7 and 7 ns); on
-/// Intel it is the other way round where the flags differ. Known once a context has been made: no
-/// initialiser of the library's runs before main(), where fibers may run already.
+/// Intel it is the other way round where the flags differ. Known once a context has been made, not
+/// by an initialiser: before that ran, the program's own ones may have started fibers.
 constinit bool writing_is_faster = false;
 
 /// make_fcontext copies the floating-point control words of its caller; a fiber starts with the
