@@ -77,15 +77,6 @@ void load_default_environment() noexcept {
 }
 #endif
 
-void start_fresh(context& target) noexcept {
-  target.caught = nullptr;
-  target.uncaught = 0;
-  target.error = 0;
-#if defined(__aarch64__)
-  target.fpcr = 0;
-#endif
-}
-
 }  // namespace
 
 void prepare_guise([[maybe_unused]] context& target) noexcept {
@@ -96,7 +87,12 @@ void prepare_guise([[maybe_unused]] context& target) noexcept {
 
 void* prepare_context(context& target, const stack& place, entry_fn entry,
                       [[maybe_unused]] const context& nobody) noexcept {
-  start_fresh(target);
+  target.caught = nullptr;
+  target.uncaught = 0;
+  target.error = 0;
+#if defined(__aarch64__)
+  target.fpcr = 0;
+#endif
 #if defined(HEDDLE_ASAN)
   target.fake_stack = nullptr;
   target.stack_bottom = place.bottom;
@@ -136,9 +132,8 @@ void prepare_home([[maybe_unused]] context& home) noexcept {
 #endif
 }
 
-void adopt_stack(context& target, [[maybe_unused]] context& ended,
+void adopt_stack([[maybe_unused]] context& target, [[maybe_unused]] const context& ended,
                  const thread_words& thread) noexcept {
-  start_fresh(target);
   load_default_environment();
   thread.exceptions->caught = nullptr;
   thread.exceptions->uncaught = 0;

@@ -53,13 +53,21 @@ void* prepare_context(context& target, const stack& place, entry_fn entry,
 
 /// Makes `target`, which has not started, go on at once on the stack of `ended`, whose work is
 /// done. Not under ThreadSanitizer (see worker::reuses_last_stack).
-void adopt_stack(context& target, context& ended, const thread_words& thread) noexcept;
+void adopt_stack(context& target, const context& ended, const thread_words& thread) noexcept;
 
 /// Makes a context under whose name things can be done (tool_guise), and that never runs.
 void prepare_guise(context& target) noexcept;
 
 /// Tells the tools about the stack that the calling OS thread came with; call on it.
 void prepare_home(context& home) noexcept;
+
+/// Makes `ended` stand for `from`, which is about to end, where the tools ask who leaves.
+inline void take_over_tools([[maybe_unused]] context& ended,
+                            [[maybe_unused]] const context& from) noexcept {
+#if defined(HEDDLE_ASAN) || defined(HEDDLE_TSAN)
+  ended = from;
+#endif
+}
 
 /// Tells the tools that `gone` will not run again. Call when it is off its stack.
 inline void retire_context([[maybe_unused]] context& gone) noexcept {

@@ -44,16 +44,19 @@ class run_queue {
     head_.store(head + 1, std::memory_order_relaxed);
     return r;
   }
-  /// Locked. The youngest of the ring, or null.
-  fiber_record* youngest_locked() const noexcept {
+  /// Locked. The youngest of the ring, if `prefers` it, else the oldest; null: the ring is empty.
+  template <class Prefers>
+  fiber_record* pop_either_locked(Prefers prefers) noexcept {
+    const auto head = head_.load(std::memory_order_relaxed);
     const auto tail = tail_.load(std::memory_order_relaxed);
-    return tail == head_.load(std::memory_order_relaxed) ? nullptr : slots_[(tail - 1) % Capacity];
-  }
-  /// Locked, and the ring not empty.
-  fiber_record* pop_youngest_locked() noexcept {
-    const auto tail = tail_.load(std::memory_order_relaxed) - 1;
-    tail_.store(tail, std::memory_order_relaxed);
-    return slots_[tail % Capacity];
+    if (head == tail) return nullptr;
+    fiber_record* youngest = slots_[(tail - 1) % Capacity];
+    if (prefers(*youngest)) {
+      tail_.store(tail - 1, std::memory_order_relaxed);
+      return youngest;
+    }
+    head_.store(head + 1, std::memory_order_relaxed);
+    return slots_[head % Capacity];
   }
   /// Locked. Puts `r` into the slot of the one woken last; returns whom it displaces.
   fiber_record* exchange_next_locked(fiber_record* r) noexcept {

@@ -225,14 +225,18 @@ void runtime_state::start(fiber_record* r) noexcept {
     // Also if it says that somebody was first: he may have meant the block's last fiber.
     if (!cancel_fiber(*r, cancel_reason::shutdown)) request_stop(*r);
   }
-  schedule(r, place::back);
+  hand_over(r, place::back);
 }
 
 void runtime_state::schedule(fiber_record* r, place where) noexcept {
+  if (is_traced()) [[unlikely]]
+    trace_wake(*r);
+  hand_over(r, where);
+}
+
+inline void runtime_state::hand_over(fiber_record* r, place where) noexcept {
   tsan_release(r);
   worker* w = current_worker();
-  if (is_traced()) [[unlikely]]
-    trace_wake(w, *r);
   const bool own = w != nullptr && &w->rt == this;
   if (own && r->pins == 0) [[likely]] {
     w->count_wake();

@@ -142,12 +142,13 @@ void worker::note_switch() noexcept {
         next == nullptr || left_ == &home_ ? timing::always : timing::now_and_then);
 }
 
-void trace_wake(worker* w, const fiber_record& woken) noexcept {
-  note_by(w, trace_kind::woke, woken, nullptr, nullptr);
+void trace_wake(const fiber_record& woken) noexcept {
+  note_by(current_worker(), trace_kind::woke, woken, nullptr, nullptr);
 }
 
 void trace_start(const fiber_record& started) noexcept {
   note_by(current_worker(), trace_kind::started, started, nullptr, started.started_from());
+  trace_wake(started);
 }
 
 void trace_name(const fiber_record& named, std::string_view name) noexcept {

@@ -88,8 +88,7 @@ inline std::uint64_t trace_clock() noexcept {
 
 // All for when is_traced(); what notes a switch is worker::note_switch().
 
-/// `w`: the calling thread's worker, or null.
-void trace_wake(worker* w, const fiber_record& woken) noexcept;
+void trace_wake(const fiber_record& woken) noexcept;
 void trace_start(const fiber_record& started) noexcept;
 void trace_name(const fiber_record& named, std::string_view name) noexcept;
 

@@ -143,12 +143,12 @@ inline fiber_record* worker::pick_locked() noexcept {
   }
   // The youngest first, if it has not started: what one fiber starts is done before what was
   // started earlier branches out, which keeps few stacks in use. Now and then the oldest.
-  if (fiber_record* youngest = queue.youngest_locked();
-      youngest != nullptr && !youngest->frame.exists() && ++streak_ <= max_streak && !chaos(4)) {
-    return queue.pop_youngest_locked();
-  }
-  streak_ = 0;
-  return queue.pop_locked();
+  const auto youngest_is_fresh = [this](const fiber_record& youngest) {
+    if (!youngest.frame.exists() && ++streak_ <= max_streak && !chaos(4)) return true;
+    streak_ = 0;
+    return false;
+  };
+  return queue.pop_either_locked(youngest_is_fresh);
 }
 
 // From the home stack.
@@ -287,7 +287,7 @@ inline void worker::end_current(fiber_record* self) noexcept {
   stack* place_here = self->bound_stack;
   if (stacks_are_measured.load(std::memory_order_relaxed)) [[unlikely]]
     note_stack_use(*self);
-  ended_ = static_cast<context&>(*self);
+  take_over_tools(ended_, *self);
   const std::uint32_t pages = self->stack_pages;
   announce_end(*self);
   held_os.forget();

@@ -150,13 +150,23 @@ TEST_F(RunQueue, GivesTheYoungestOrTheOldest) {
   run_queue<4> q;
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(push(q, i));
   q.lock();
-  fiber_record* const youngest = q.youngest_locked();
-  EXPECT_EQ(q.pop_youngest_locked(), youngest);
+  const fiber_record* asked = nullptr;
+  const auto answer = [&asked](bool yes) {
+    return [&asked, yes](const fiber_record& youngest) {
+      asked = &youngest;
+      return yes;
+    };
+  };
+  const fiber_record* const youngest = q.pop_either_locked(answer(true));
+  EXPECT_EQ(youngest, asked);
   EXPECT_EQ(q.size(), 2u);
-  fiber_record* oldest = q.pop_locked();
-  EXPECT_NE(oldest, q.youngest_locked());
-  EXPECT_NE(q.pop_youngest_locked(), nullptr);
-  EXPECT_EQ(q.youngest_locked(), nullptr);
+  const fiber_record* const oldest = q.pop_either_locked(answer(false));
+  EXPECT_NE(oldest, asked);
+  EXPECT_NE(oldest, youngest);
+  EXPECT_EQ(q.pop_either_locked(answer(false)), asked) << "the youngest is the oldest";
+  asked = nullptr;
+  EXPECT_EQ(q.pop_either_locked(answer(true)), nullptr);
+  EXPECT_EQ(asked, nullptr) << "nobody was there";
   q.unlock();
 }
 
