@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // watchdog: sampling the workers' turns. A worker whose count of turns stands still while it is in
 //   a fiber is stuck in that fiber.
+#include <heddle/base/assert.hpp>
 #include <heddle/base/asymmetric_fence.hpp>
 #include <heddle/base/futex.hpp>
 #include <heddle/sched/clock.hpp>
+#include <heddle/sched/own_stack.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/watchdog.hpp>
 
@@ -43,6 +45,7 @@ void watchdog::rouse() noexcept {
 }
 
 void watchdog::run() noexcept {
+  const own_stack all_is_ours;
   const std::int64_t period =
       std::min(std::chrono::duration_cast<std::chrono::nanoseconds>(rt_.opts.long_run).count(),
                look_every_ns);
@@ -69,6 +72,7 @@ void watchdog::run() noexcept {
       rt_.hands_full.fetch_sub(1, std::memory_order_relaxed);
       tell_long_runs();
       look_for_livelock(now);
+      look_for_starvation(now);
       (void)inspect(false);
       futex_wait(word_, word, now + period);
       continue;
@@ -181,6 +185,25 @@ void watchdog::look_for_livelock(std::int64_t now) noexcept {
   } else {
     yielding_.since_ns = 0;  // they compute, rather
   }
+}
+
+// Fibers that are to run, and cannot: who holds the stacks may wait for them.
+void watchdog::look_for_starvation(std::int64_t now) noexcept {
+  const unsigned waiting = rt_.starved_count.load(std::memory_order_relaxed);
+  std::uint64_t finished = 0;
+  for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i)
+    finished += rt_.worker_at(i)->finished.load(std::memory_order_relaxed);
+  if (waiting == 0 || starving_.since_ns == 0 || finished != starving_.finished) {
+    starving_ = {waiting == 0 ? 0 : now, finished, starving_.told};
+    return;
+  }
+  if (starving_.told || now - starving_.since_ns < name_after_ns) return;
+  starving_.told = true;
+  complain(
+      "fibers (%u) have waited for stacks for 1 s, and none can be had until a fiber ends, which "
+      "none did. Start fewer at a time, make stacks smaller (options::stack_size), or raise the "
+      "limits on address space (ulimit -v) and on mappings (vm.max_map_count)",
+      waiting);
 }
 
 // What waits behind a stuck fiber goes to the injector, where every worker looks from time to time.

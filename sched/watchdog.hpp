@@ -69,9 +69,17 @@ class watchdog {
     bool told = false;
   };
 
+  /// Since when fibers have waited for stacks, and none has ended.
+  struct starvation {
+    std::int64_t since_ns = 0;  // 0: none does
+    std::uint64_t finished = 0;
+    bool told = false;
+  };
+
   void run() noexcept;
   void look(std::int64_t now) noexcept;
   void look_for_livelock(std::int64_t now) noexcept;
+  void look_for_starvation(std::int64_t now) noexcept;
   void tell_long_runs() noexcept;
   bool somebody_waits(unsigned stuck) noexcept;
   bool anybody_runs() noexcept;
@@ -81,6 +89,7 @@ class watchdog {
   runtime_state& rt_;
   std::vector<sample> samples_;  // the watchdog's own
   only_yields yielding_;         // the same
+  starvation starving_;          // the same
   atomic<std::uint32_t> word_{0};
   atomic<bool> asleep_{false};
   atomic<bool> stop_{false};
