@@ -5,6 +5,7 @@
 //   sleep meanwhile.
 //   Memory that is short puts a look off.
 #include <heddle/debug/layout.hpp>
+#include <heddle/debug/leak.hpp>
 #include <heddle/debug/report.hpp>
 #include <heddle/debug/roll_call.hpp>
 #include <heddle/debug/wait_graph.hpp>
@@ -55,6 +56,7 @@ class inspector {
  private:
   bool look_for_circles();
   std::int64_t look_for_standstill(std::int64_t now);
+  std::int64_t look_for_leaks(std::int64_t now);
   bool is_news(const circle& c) const;
 
   // How often somebody went to sleep, ever.
@@ -66,6 +68,9 @@ class inspector {
   std::vector<party> told_;
   std::uint64_t instant_ = 0, told_instant_ = 0;
   std::int64_t gap_ns_ = first_gap_ns;
+  std::int64_t look_for_leaks_at_ns_ = 0;  // not earlier
+  std::uint64_t leaks_instant_ = 0;        // at the last look for them
+  std::vector<std::uint64_t> told_leaks_;  // the fibers' ids, in order
 };
 
 std::uint64_t inspector::sleeps() noexcept {
@@ -90,7 +95,8 @@ std::int64_t inspector::inspect(bool still) {
     if (settles_) again = look_at_ns_;
   }
   // A circle that the look may have missed is told first: it says more.
-  return still && !settles_ ? std::min(again, look_for_standstill(now)) : again;
+  if (!still || settles_) return again;
+  return std::min({again, look_for_standstill(now), look_for_leaks(now)});
 }
 
 bool inspector::is_news(const circle& c) const {
@@ -211,6 +217,47 @@ std::int64_t inspector::look_for_standstill(std::int64_t now) {
   text << "\n";
   say(text.str());
   if (action == on_deadlock::abort) std::abort();
+  return no_deadline;
+}
+
+// Whose wait all others have made endless by letting go of the channel, though the program goes on.
+// Returns when to look again.
+std::int64_t inspector::look_for_leaks(std::int64_t now) {
+  const forecast before = look_ahead(true);
+  if (!before.is_quiet || before.stands_still || before.instant == leaks_instant_)
+    return no_deadline;
+  if (now < look_for_leaks_at_ns_) return look_for_leaks_at_ns_;
+  roll_call them;
+  std::size_t count = 0;
+  {
+    const runtimes_stay here;
+    bool is_quiet = true;
+    const std::vector<sighting> leaks = find_leaks([&] {
+      is_quiet = is_quiet && instant_now() == before.instant;
+      return is_quiet;
+    });
+    look_for_leaks_at_ns_ = now + std::max(share * (real_now_ns() - now), look_every_ns);
+    const forecast after = look_ahead(true);
+    if (!is_quiet || !after.is_quiet || after.instant != before.instant) return no_deadline;
+    leaks_instant_ = before.instant;
+    std::vector<std::uint64_t> all;
+    for (const sighting& s : leaks) {
+      if (s.who->home->opts.deadlock == on_deadlock::ignore) continue;
+      all.push_back(s.id);
+      if (std::binary_search(told_leaks_.begin(), told_leaks_.end(), s.id)) continue;
+      them.enter(s);
+      ++count;
+    }
+    std::sort(all.begin(), all.end());
+    told_leaks_ = std::move(all);
+  }
+  if (count == 0) return no_deadline;
+  std::ostringstream text;
+  text << "heddle: leak: " << counted(count, "fiber") << (count == 1 ? " waits" : " wait")
+       << " for ever, at a channel that nobody else holds any more:\n";
+  them.write_fibers(text);
+  text << "\n";
+  say(text.str());
   return no_deadline;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // own_thread: starting threads that are out of the program's way.
 #include <heddle/debug/own_thread.hpp>
+#include <heddle/sched/own_stack.hpp>
 #include <heddle/sched/process.hpp>
 
 #include <pthread.h>
@@ -34,7 +35,10 @@ class no_signals {
 
 std::thread start_own_thread(std::function<void()> f) {
   const no_signals masked;
-  std::thread started(std::move(f));
+  std::thread started([f = std::move(f)] {
+    const own_stack all_is_ours;
+    f();
+  });
   own_threads.fetch_add(1, std::memory_order_relaxed);
   return started;
 }

@@ -83,7 +83,8 @@ struct alignas(cache_line) fiber_record final : context, agent {
   atomic<bool> named{false};      // the watchdog has named it
   spin_lock lock;                 // for what says so above
   std::uint8_t works_for_at = 0;  // 1 + where in the callable the address of what is told of its
-                                  // end stands, a group or a future; 0: it has none
+                                  // end stands, a group or a future; 0: it has none. With
+                                  // may_cancel_it, where that is a group that may do so
   std::uint32_t batch_size = 0;   // of the first of a batch, guarded by the injector
 
   fiber_record* ahead() const noexcept {
@@ -108,23 +109,39 @@ struct alignas(cache_line) fiber_record final : context, agent {
                : nullptr;
   }
 
+  /// A callable that is not in `storage`: this is.
+  struct callable_elsewhere {
+    void* at;
+    std::size_t bytes;
+  };
+  void put_callable_at(callable_elsewhere place) noexcept {
+    callable_on_heap = true;
+    ::new (static_cast<void*>(storage)) callable_elsewhere(place);
+  }
   void* callable() noexcept {
-    return callable_on_heap ? *reinterpret_cast<void**>(storage) : storage;
+    return callable_on_heap ? reinterpret_cast<callable_elsewhere*>(storage)->at : storage;
+  }
+  std::size_t callable_bytes() noexcept {
+    return callable_on_heap ? reinterpret_cast<callable_elsewhere*>(storage)->bytes : inline_bytes;
   }
 
+  static constexpr std::uint8_t may_cancel_it = 0x80;
   /// Before it starts: its end is told to the thing whose address stands at `place`, near the start
   /// of its callable.
-  void set_works_for(const void* place) noexcept {
+  void set_works_for(const void* place, std::uint8_t with = 0) noexcept {
     const auto at = static_cast<const std::byte*>(place) - static_cast<std::byte*>(callable());
-    works_for_at = static_cast<std::uint8_t>(at + 1);
+    works_for_at = static_cast<std::uint8_t>((at + 1) | with);
   }
   /// What is told of its end, or null. While its callable lives.
   const void* works_for() noexcept {
-    if (works_for_at == 0) return nullptr;
+    const int at = works_for_at & ~may_cancel_it;
+    if (at == 0) return nullptr;
     const void* what;
-    __builtin_memcpy(&what, static_cast<std::byte*>(callable()) + works_for_at - 1, sizeof what);
+    __builtin_memcpy(&what, static_cast<std::byte*>(callable()) + at - 1, sizeof what);
     return what;
   }
+  /// Whether one may cancel it who has no handle of it.
+  bool is_in_cancellable_group() const noexcept { return (works_for_at & may_cancel_it) != 0; }
 
   alignas(std::max_align_t) std::byte storage[inline_bytes];
 };

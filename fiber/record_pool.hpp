@@ -36,6 +36,15 @@ class record_pool {
     }
   }
 
+  /// Calls `visit(at, bytes)` with the memory of each slab.
+  template <class Visit>
+  void for_each_slab(Visit&& visit) {
+    for (std::size_t s = 0; s < slab_count(); ++s) {
+      const slab each = slab_at(s);
+      visit(each.blocks, each.bytes);
+    }
+  }
+
  private:
   friend struct layout;
   struct slab {

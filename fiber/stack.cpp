@@ -223,11 +223,23 @@ stack* stack_depot::take_of(std::size_t size) noexcept {
   return found != nullptr && found->take(&s, 1) == 1 ? s : nullptr;
 }
 
+void stack_class::for_each_part(const std::function<void(const void*, std::size_t)>& visit) {
+  const std::lock_guard hold(lock_);
+  for (const slab& each : slabs_) {
+    visit(each.base, each.bytes);
+    visit(each.slices.get(), each.count * sizeof(stack));
+  }
+}
+
 template <class Visit>
-void stack_depot::for_each(Visit&& visit) noexcept {
+void stack_depot::for_each(Visit&& visit) {
   visit(default_);
   const std::lock_guard hold(lock_);
   for (auto& each : others_) visit(*each);
+}
+
+void stack_depot::for_each_part(const std::function<void(const void*, std::size_t)>& visit) {
+  for_each([&](stack_class& c) { c.for_each_part(visit); });
 }
 
 bool stack_depot::trim(std::uint32_t turns) noexcept {

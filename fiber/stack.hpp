@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -58,6 +59,9 @@ class stack_class {
   /// Gives back the pages of stacks that lay unused since `turns` calls. Returns whether any
   /// stack still holds pages that a later call may give back.
   bool trim(std::uint32_t turns) noexcept;
+
+  /// Calls `visit(at, bytes)` with each part of their memory, and of what is known of them.
+  void for_each_part(const std::function<void(const void*, std::size_t)>& visit);
 
   std::size_t made() const noexcept { return made_.load(std::memory_order_relaxed); }
   std::size_t pooled() const noexcept { return pooled_.load(std::memory_order_relaxed); }
@@ -106,10 +110,12 @@ class stack_depot {
   /// Of one size; 0: the default one.
   std::size_t pooled_of(std::size_t size) noexcept;
   std::size_t reserved_bytes() noexcept;
+  /// As that of each class.
+  void for_each_part(const std::function<void(const void*, std::size_t)>& visit);
 
  private:
   template <class Visit>
-  void for_each(Visit&& visit) noexcept;
+  void for_each(Visit&& visit);
 
   const bool guards_;
   stack_class default_;

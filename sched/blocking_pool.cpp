@@ -5,6 +5,7 @@
 #include <heddle/sched/blocking_pool.hpp>
 #include <heddle/sched/cancel.hpp>
 #include <heddle/sched/clock.hpp>
+#include <heddle/sched/own_stack.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/thread_agent.hpp>
 #include <heddle/sched/wait.hpp>
@@ -112,6 +113,7 @@ blocking_pool::queued_job* blocking_pool::next_job() noexcept {
 }
 
 void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
+  const own_stack is_ours_between_calls;
   block_for(rt_);
   auto& thread = static_cast<thread_agent&>(this_thread_agent());
   std::int64_t leave_at = real_now_ns() + linger_ns;

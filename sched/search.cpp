@@ -12,6 +12,7 @@
 #include <heddle/fiber/switch.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/overflow.hpp>
+#include <heddle/sched/own_stack.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/thread_agent.hpp>
@@ -36,6 +37,7 @@ constexpr std::uint32_t ring_every = 16;  // visits of the home stack, also by a
 }  // namespace
 
 void worker::run() noexcept {
+  const own_stack home_is_ours;
   tsan_release(this);
   set_current_worker(this);
   thread_id_.store(::gettid(), std::memory_order_relaxed);

@@ -131,8 +131,7 @@ fiber_record* make_fiber(const void* from, runtime_state& rt, std::size_t stack_
                   alignof(Body) <= alignof(std::max_align_t)) {
       ::new (static_cast<void*>(r->storage)) Body(std::forward<Parts>(parts)...);
     } else {
-      r->callable_on_heap = true;
-      *reinterpret_cast<void**>(r->storage) = new Body(std::forward<Parts>(parts)...);
+      r->put_callable_at({new Body(std::forward<Parts>(parts)...), sizeof(Body)});
     }
   } catch (...) {
     discard_fiber(r);

@@ -62,18 +62,21 @@ std::size_t thread_count() noexcept {
 
 }  // namespace
 
-forecast look_ahead() noexcept {
+std::uint64_t instant_now() noexcept { return read_all().instant; }
+
+forecast look_ahead(bool beside_timers) noexcept {
   forecast f;
   const reading first = read_all();
   f.fibers = first.fibers;
   f.instant = first.instant;
-  if (first.fibers == 0 || first.has_timers || process_exits()) return f;
+  if (first.fibers == 0 || (first.has_timers && !beside_timers) || process_exits()) return f;
   f.threads = thread_count();
   const reading again = read_all();
   const bool same = again.instant == first.instant && again.threads == first.threads;
-  const bool all_sleep = first.all_sleep && again.all_sleep && !again.has_timers && same;
   const bool none_else = f.threads != 0 && f.threads <= first.threads;
-  f.stands_still = all_sleep && none_else && !program_handles_signals();
+  f.is_quiet =
+      first.all_sleep && again.all_sleep && same && none_else && !program_handles_signals();
+  f.stands_still = f.is_quiet && !first.has_timers && !again.has_timers;
   return f;
 }
 

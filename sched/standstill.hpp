@@ -5,7 +5,8 @@
 //   every plain thread, in heddle. One that sleeps elsewhere, or that heddle has never seen, may
 //   wake somebody: the system counts the process's threads, and they must be no more than those
 //   that are known to sleep. So may a signal that the program handles. The watchdogs do nothing
-//   while no worker runs anything.
+//   while no worker runs anything. Where a timer is set, or there is no fiber, it may be quiet all
+//   the same: nobody runs.
 //
 //   The instant: all are found asleep twice, and no count of turns or sleeps has grown in between.
 //   Any thread may call.
@@ -17,12 +18,16 @@
 namespace heddle::detail {
 
 struct forecast {
-  bool stands_still = false;  // else somebody runs, or may, or a timer is set; or there is no fiber
+  bool is_quiet = false;      // else somebody runs, or may without a timer
+  bool stands_still = false;  // it is quiet, no timer is set, and there are fibers
   std::uint64_t fibers = 0;   // that are alive
   std::size_t threads = 0;    // of the process, as far as known
   std::uint64_t instant = 0;  // a number that differs once anything has happened
 };
 
-forecast look_ahead() noexcept;
+/// What `instant` is now.
+std::uint64_t instant_now() noexcept;
+/// `beside_timers`: whether it is quiet is found out also where a timer is set.
+forecast look_ahead(bool beside_timers = false) noexcept;
 
 }  // namespace heddle::detail

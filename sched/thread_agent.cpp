@@ -2,11 +2,11 @@
 // thread_agent: sleeping, and being seen asleep.
 #include <heddle/base/assert.hpp>
 #include <heddle/sched/clock.hpp>
+#include <heddle/sched/own_stack.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/thread_agent.hpp>
 #include <heddle/sched/wait.hpp>
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include <mutex>
@@ -20,23 +20,6 @@ constinit spin_lock sleepers_lock;
 constinit intrusive_list<thread_agent> sleepers;  // guarded by sleepers_lock
 constinit std::uint64_t sleeps_begun = 0;         // the same
 
-// By which others know what is its.
-void find_stack(thread_agent& self) noexcept {
-  pthread_attr_t attributes;
-  if (::pthread_getattr_np(::pthread_self(), &attributes) != 0) return;
-  void* bottom = nullptr;
-  std::size_t bytes = 0;
-  if (::pthread_attr_getstack(&attributes, &bottom, &bytes) == 0) {
-    self.stack_bottom = static_cast<std::byte*>(bottom);
-    self.stack_top = self.stack_bottom + bytes;
-    // One that may grow without a limit reaches down to what lies below, on paper.
-    constexpr std::ptrdiff_t deepest = 64 << 20;
-    const auto* here = static_cast<const std::byte*>(__builtin_frame_address(0));
-    if (here - self.stack_bottom > deepest) self.stack_bottom = here - deepest;
-  }
-  ::pthread_attr_destroy(&attributes);
-}
-
 /// While one lives its thread is among the sleepers.
 class seen_asleep {
  public:
@@ -44,7 +27,13 @@ class seen_asleep {
     if (self.thread_id == 0) self.thread_id = ::gettid();
     self.note = &note;
     self.is_tied = note.why.owner != nullptr && !has_stops;
-    if (self.is_tied && self.stack_top == nullptr) find_stack(self);
+    if (self.is_tied && self.stack_top == nullptr) {
+      // By which others know what is its.
+      const stack_extent here = extent_of_this_stack();
+      self.stack_bottom = here.bottom;
+      self.stack_top = here.top;
+    }
+    self.frame = stack_pointer();
     {
       const std::lock_guard hold(sleepers_lock);
       sleepers.push_back(self);
@@ -80,6 +69,7 @@ std::uint64_t sleeping_threads::begun() noexcept {
 void sleep_until_notified(thread_agent& self, const wait_note& note, bool has_stops,
                           std::int64_t deadline_ns) noexcept {
   refuse_after_fork();
+  __builtin_unwind_init();  // what the callers keep in registers lies on the stack from here on
   if (deadline_ns == no_deadline && (self.is_over || has_begun_to_exit(self))) {
     sleep_until_notified(self, note, has_stops, real_now_ns() + exit_patience_ns);
     const bool still_waits = self.notified.load(std::memory_order_relaxed) == 0;

@@ -177,8 +177,8 @@ case_index waiting::sleep(commit publish, std::int64_t deadline_ns, stop_case* s
 case_index waiting::sleep_as_fiber() noexcept {
   worker* w = current_worker();
   auto& fiber = static_cast<fiber_record&>(self_);
-  note_sleep(fiber, *w, note_);
-  if (note_.why.owner != nullptr) [[unlikely]]
+  note_sleep(fiber, *w, *this);
+  if (why.owner != nullptr) [[unlikely]]
     tie_unless_limited(fiber);
   w->park({&waiting::announce, this});
 
@@ -201,16 +201,16 @@ case_index waiting::sleep_as_fiber() noexcept {
 
 case_index waiting::sleep_as_thread() noexcept {
   auto& thread = static_cast<thread_agent&>(self_);
-  note_.since_ns = real_now_ns();
+  since_ns = real_now_ns();
   thread.notified.store(0, std::memory_order_relaxed);
   announce(this);
   const bool has_stops = stops_ != nullptr;
-  sleep_until_notified(thread, note_, has_stops, deadline_ns_);
+  sleep_until_notified(thread, *this, has_stops, deadline_ns_);
   // (wt.5) acquire: as (ta.1); pairs with (wt.2).
   if (thread.notified.load(std::memory_order_acquire) == 0) {
     // Time is up; but somebody may have claimed the wait, and will notify.
     if (!thread.claim.try_claim(ticket_, case_timeout))
-      sleep_until_notified(thread, note_, true, no_deadline);
+      sleep_until_notified(thread, *this, true, no_deadline);
   }
   for (stop_case* s = stops_; s != nullptr; s = s->next) s->callback_.reset();
   return self_.claim.winner();

@@ -88,6 +88,17 @@ extern constinit const owner_word fiber_itself;
 /// Of a blocking() call, whose wait is claimed when it begins. Always null.
 extern constinit const owner_word blocking_call;
 
+/// Where the caller is on its stack.
+inline const void* stack_pointer() noexcept {
+  const void* sp;
+#if defined(__x86_64__)
+  asm("movq %%rsp, %0" : "=r"(sp));
+#elif defined(__aarch64__)
+  asm("mov %0, sp" : "=r"(sp));
+#endif
+  return sp;
+}
+
 /// What a wait is for.
 struct wait_reason {
   const char* what;  // as in "waits to lock mutex 0x12345678": before the address. A literal
@@ -133,12 +144,19 @@ class stop_case {
 };
 
 /// One wait of the calling fiber or thread. Lives on its stack, like the waiters that refer to it.
-class waiting {
+class waiting : wait_note {
  public:
+  /// Whether time, or a stop token, may end the wait that `note` is of: of those held where they
+  /// are, and whose reason is of a kind that waits so.
+  static bool is_limited(const wait_note& note) noexcept {
+    const auto& it = static_cast<const waiting&>(note);
+    return it.deadline_ns_ != no_deadline || it.stops_ != nullptr;
+  }
+
   /// With `cancellable`, a cancellation of the fiber or a deadline_scope may win.
-  waiting(bool cancellable, wait_reason why) noexcept
-      : self_(this_agent()),
-        note_(why),
+  waiting(bool cancellable, wait_reason reason) noexcept
+      : wait_note(reason),
+        self_(this_agent()),
         scope_(cancellable ? self_.scope : nullptr),
         ticket_(self_.claim.next(cancellable && self_.is_fiber &&
                                  (scope_ == nullptr || !scope_->shielded))),
@@ -165,7 +183,6 @@ class waiting {
   case_index sleep_as_thread() noexcept;
 
   agent& self_;
-  wait_note note_;
   const cancel_scope* const scope_;  // null: none counts
   const ticket ticket_;
   const bool cancellable_;

@@ -7,6 +7,9 @@
 
 namespace heddle::detail {
 
+const char to_receive_from_channel[] = "to receive from channel";
+const char to_send_to_channel[] = "to send to channel";
+
 channel_waiter* channel_core::claim_from(line& at) noexcept {
   channel_waiter* w;
   do {
@@ -28,7 +31,7 @@ void channel_core::withdraw(line& at, channel_waiter& w, spin_lock& guard) noexc
 wait_end channel_core::wait(line& at, spin_lock& guard, spin_lock* other, void* value,
                             std::int64_t deadline_ns, turn* mine) {
   waiting wait(true,
-               {&at == &in_.receivers ? "to receive from channel" : "to send to channel", this});
+               {&at == &in_.receivers ? to_receive_from_channel : to_send_to_channel, this});
   channel_waiter me(wait.who(), wait.claim(), value);
   enqueue(at, me, mine);
   if (other != nullptr) other->unlock();

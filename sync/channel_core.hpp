@@ -40,6 +40,10 @@ struct channel_waiter : waiter {
   bool closed = false;  // set by close(), before it is made ready
 };
 
+/// What waits at a channel are for (wait_reason::what), told apart by address.
+extern const char to_receive_from_channel[];
+extern const char to_send_to_channel[];
+
 /// How a wait at a channel ended.
 enum class wait_end : std::uint8_t { done, closed, timeout };
 
@@ -152,6 +156,7 @@ class channel_core {
   }
   std::size_t capacity() const noexcept { return capacity_; }
 
+  std::uint32_t references() const noexcept { return references_.load(std::memory_order_relaxed); }
   void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   /// True for the last one.
   bool drop_reference() noexcept {

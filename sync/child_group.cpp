@@ -54,7 +54,7 @@ child_group::~child_group() {
 void child_group::start(fiber_record* r, child& place) noexcept {
   place.group_ = this;
   place.record_ = r;
-  r->set_works_for(&place.group_);
+  r->set_works_for(&place.group_, fiber_record::may_cancel_it);
   // Before it is in a list, where it may be cancelled; that it is not queued yet makes no
   // difference.
   r->phase.store(fiber_phase::live, std::memory_order_relaxed);

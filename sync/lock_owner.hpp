@@ -76,13 +76,7 @@ class lock_owner {
     return &this_agent();
 #else
     // A stack is one fiber's, or thread's: where it is, is cheaper than who.
-    const void* sp;
-#if defined(__x86_64__)
-    asm("movq %%rsp, %0" : "=r"(sp));
-#elif defined(__aarch64__)
-    asm("mov %0, sp" : "=r"(sp));
-#endif
-    return sp;
+    return stack_pointer();
 #endif
   }
 

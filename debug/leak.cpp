@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: BSL-1.0
+// leak: looking for what still refers to a channel, as a collector of garbage does that knows
+//   nothing of types: whatever looks like an address is one.
+//
+//   Suspects are fibers that send to, or receive from, a channel without a limit in time, and that
+//   nobody has the means to cancel. What is a suspect's own: the frames on its stack, its callable.
+//     1  a channel has more handles than its suspects' own memory has words that may be one:
+//        somebody else holds it
+//     2  what all others can reach is read: what can be written to in the process, but for what is
+//        heddle's, and for the parts of stacks where nobody is. A channel is held if its address is
+//        there, or one in what is the own of a suspect who waits there
+//     3  who waits at a channel that is held is no suspect: what is its own is read in turn
+//   The suspects that are left can be woken by none but each other, who wait.
+//
+//   All that can run stands still, its registers in memory (thread_agent::frame, and the frames of
+//   suspended fibers). What this cannot see are addresses that are kept otherwise than as such, or
+//   outside the process. A word that looks like an address but is none, or is one no longer, hides
+//   a leak.
+#include <heddle/base/sanitizer.hpp>
+#include <heddle/debug/leak.hpp>
+#include <heddle/debug/process_memory.hpp>
+#include <heddle/sched/look.hpp>
+#include <heddle/sched/own_stack.hpp>
+#include <heddle/sched/process.hpp>
+#include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/thread_agent.hpp>
+#include <heddle/sched/wait.hpp>
+#include <heddle/sync/channel_core.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <unordered_map>
+
+namespace heddle::detail {
+
+namespace {
+
+#if defined(HEDDLE_ASAN) || defined(HEDDLE_TSAN)
+// Their shadow is too large to be read, and full of addresses.
+constexpr bool can_read_all = false;
+#else
+constexpr bool can_read_all = true;
+#endif
+
+constexpr std::size_t batch_room = 64;
+constexpr std::uint64_t most_bytes = std::uint64_t{64} << 30;  // of address space to be read
+
+/// What is a fiber's own.
+struct belongings {
+  address_range frames, callable;
+};
+
+class leak_search {
+ public:
+  explicit leak_search(const std::function<bool()>& is_quiet) : memory_(notes_, is_quiet) {}
+  std::vector<sighting> run();
+
+ private:
+  struct suspect {
+    fiber_record* who;
+    std::uint64_t id;
+    std::size_t channel;
+    belongings own;
+  };
+  struct channel {
+    const channel_core* core;  // it may be gone by now
+    std::size_t handles;
+    bool is_held = false;
+    std::size_t words = 0;  // that may be handles, in what is the suspects'
+    std::pmr::vector<std::size_t> suspects;
+  };
+  /// A range whose address says that a channel is held.
+  struct clue {
+    address_range range;
+    std::size_t channel;
+  };
+
+  bool collect(runtime_state& rt);
+  void look(fiber_record& r, const void* frame, const belongings& own);
+  std::size_t number_of(const channel_core* core);
+  void leave_out(runtime_state& rt);
+  void list_clues();
+  const clue* find(std::uintptr_t word) const;
+  bool hold_those_with_other_handles();
+  bool read(address_range range);
+  bool read_held();
+  bool read_others();
+  bool any_left() const;
+
+  memory_apart notes_;
+  process_memory memory_;
+  std::pmr::vector<suspect> suspects_{&notes_};
+  std::pmr::vector<channel> channels_{&notes_};
+  std::pmr::unordered_map<const channel_core*, std::size_t> numbers_{&notes_};
+  address_ranges others_{&notes_};    // in what is left out below
+  address_ranges left_out_{&notes_};  // of what can be written to
+  std::pmr::vector<clue> clues_{&notes_};
+  std::pmr::vector<std::size_t> newly_held_{&notes_};
+  // Whether a page may have a clue, by a hash of its number.
+  static constexpr std::size_t filter_bits = std::size_t{1} << 20;
+  std::pmr::vector<std::uint64_t> filter_{filter_bits / 64, &notes_};
+};
+
+std::size_t page_hash(std::uintptr_t page) noexcept {
+  return static_cast<std::size_t>(page * 0x9E3779B97F4A7C15u >> 44);
+}
+
+/// Whom it waits for at a channel, if that can be ended only there; else null.
+const channel_core* waits_at(const fiber_record& r) noexcept {
+  const wait_note* const note = r.waits_for();
+  if (note == nullptr) return nullptr;
+  const char* const what = note->why.what;
+  if (what != to_receive_from_channel && what != to_send_to_channel) return nullptr;
+  const bool can_be_cancelled = r.references.load(std::memory_order_relaxed) != 1 ||
+                                r.is_in_cancellable_group() ||
+                                r.cancel.load(std::memory_order_relaxed) != 0;
+  if (can_be_cancelled || waiting::is_limited(*note) || !r.claim.is_open()) return nullptr;
+  return static_cast<const channel_core*>(note->why.object);
+}
+
+std::size_t leak_search::number_of(const channel_core* core) {
+  const auto [at, is_new] = numbers_.emplace(core, channels_.size());
+  if (is_new)
+    channels_.push_back(
+        {core, core->references(), false, 0, std::pmr::vector<std::size_t>(&notes_)});
+  return at->second;
+}
+
+// Of one that is held where it is.
+void leak_search::look(fiber_record& r, const void* frame, const belongings& own) {
+  if (const channel_core* core = waits_at(r)) {
+    const std::size_t number = number_of(core);
+    channels_[number].suspects.push_back(suspects_.size());
+    suspects_.push_back({&r, r.id.load(std::memory_order_relaxed), number, own});
+    left_out_.push_back(own.callable);
+    return;
+  }
+  others_.push_back(address_range::of(frame, r.bound_stack->top));
+  if (!r.callable_on_heap) others_.push_back(own.callable);
+}
+
+// False: somebody runs.
+bool leak_search::collect(runtime_state& rt) {
+  std::array<fiber_record*, batch_room> records;
+  std::array<const void*, batch_room> frames;
+  std::size_t count = 0;
+  bool all_stand = true;
+  const auto look_at_batch = [&] {
+    const held_fibers held(records.data(), frames.data(), count);
+    for (std::size_t i = 0; i < count; ++i) {
+      fiber_record& r = *records[i];
+      if (held.frame_of(i) == nullptr) {
+        all_stand = false;
+        continue;
+      }
+      look(r, frames[i],
+           {address_range::of(frames[i], r.bound_stack->top),
+            address_range::of(r.callable(), r.callable_bytes())});
+    }
+    count = 0;
+  };
+  rt.records.for_each([&](fiber_record& r) {
+    if (!is_alive(r.phase.load(std::memory_order_relaxed))) return;
+    records[count] = &r;
+    if (++count == batch_room) look_at_batch();
+  });
+  look_at_batch();
+  return all_stand;
+}
+
+// What is heddle's, and refers to fibers whether anybody needs them or not.
+void leak_search::leave_out(runtime_state& rt) {
+  const auto add = [this](const void* at, std::size_t bytes) {
+    left_out_.push_back(address_range::of(at, bytes));
+  };
+  add(&rt, sizeof rt);
+  for (unsigned i = 0, count = rt.worker_count(); i < count; ++i)
+    add(rt.worker_at(i), sizeof(worker));
+  rt.records.for_each_slab(add);
+  rt.stacks.for_each_part(add);
+}
+
+void leak_search::list_clues() {
+  const auto add = [this](address_range range, std::size_t number) {
+    clues_.push_back({range, number});
+    for (std::uintptr_t page = range.from >> 12; page <= (range.to - 1) >> 12; ++page) {
+      const std::size_t bit = page_hash(page);
+      filter_[bit / 64] |= std::uint64_t{1} << bit % 64;
+    }
+  };
+  for (std::size_t i = 0; i < channels_.size(); ++i)
+    add(address_range::of(channels_[i].core, sizeof(channel_core)), i);
+  for (const suspect& s : suspects_) {
+    add(s.own.frames, s.channel);
+    add(s.own.callable, s.channel);
+  }
+  std::sort(clues_.begin(), clues_.end(),
+            [](const clue& a, const clue& b) { return a.range.from < b.range.from; });
+}
+
+const leak_search::clue* leak_search::find(std::uintptr_t word) const {
+  const std::size_t bit = page_hash(word >> 12);
+  if ((filter_[bit / 64] >> bit % 64 & 1) == 0) return nullptr;
+  auto above = std::upper_bound(clues_.begin(), clues_.end(), word,
+                                [](std::uintptr_t w, const clue& c) { return w < c.range.from; });
+  if (above == clues_.begin()) return nullptr;
+  const clue& below = *std::prev(above);
+  return word < below.range.to ? &below : nullptr;
+}
+
+bool leak_search::any_left() const {
+  return std::any_of(channels_.begin(), channels_.end(),
+                     [](const channel& c) { return !c.is_held; });
+}
+
+// Step 1, of the suspects that are left; false: the memory cannot be read.
+bool leak_search::hold_those_with_other_handles() {
+  for (channel& c : channels_) c.words = 0;
+  for (const suspect& s : suspects_) {
+    if (channels_[s.channel].is_held) continue;
+    for (const address_range& range : {s.own.frames, s.own.callable}) {
+      const bool all = memory_.read(range, [&](std::uintptr_t word) {
+        const clue* c = find(word);
+        if (c != nullptr && word == c->range.from) {
+          channel& named = channels_[c->channel];
+          if (word == reinterpret_cast<std::uintptr_t>(named.core)) ++named.words;
+        }
+      });
+      if (!all) return false;
+    }
+  }
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    channel& c = channels_[i];
+    if (c.is_held || c.handles <= c.words) continue;
+    c.is_held = true;
+    newly_held_.push_back(i);
+  }
+  return true;
+}
+
+// False: the memory cannot be read.
+bool leak_search::read(address_range range) {
+  return memory_.read(range, [this](std::uintptr_t word) {
+    if (const clue* c = find(word); c != nullptr && !channels_[c->channel].is_held) {
+      channels_[c->channel].is_held = true;
+      newly_held_.push_back(c->channel);
+    }
+  });
+}
+
+// Step 3.
+bool leak_search::read_held() {
+  while (!newly_held_.empty()) {
+    const channel& c = channels_[newly_held_.back()];
+    newly_held_.pop_back();
+    for (const std::size_t i : c.suspects) {
+      if (!read(suspects_[i].own.frames) || !read(suspects_[i].own.callable)) return false;
+    }
+  }
+  return true;
+}
+
+// Step 2.
+bool leak_search::read_others() {
+  for (const channel& c : channels_)
+    left_out_.push_back(address_range::of(c.core, sizeof(channel_core)));
+  own_stack::for_each([this](const void* bottom, const void* top) {
+    left_out_.push_back(address_range::of(bottom, top));
+  });
+  sleeping_threads().for_each([this](const thread_agent& each) {
+    if (each.stack_top != nullptr)
+      left_out_.push_back(address_range::of(each.stack_bottom, each.frame));
+  });
+  address_ranges writable(&notes_);
+  if (!memory_.list_writable(writable)) return false;
+  notes_.for_each([this](const address_range& own) { left_out_.push_back(own); });
+  const auto by_start = [](const address_range& a, const address_range& b) {
+    return a.from < b.from;
+  };
+  std::sort(left_out_.begin(), left_out_.end(), by_start);
+  std::sort(writable.begin(), writable.end(), by_start);
+  address_ranges to_read(&notes_);
+  auto out = left_out_.begin();
+  std::uint64_t sum = 0;
+  for (address_range each : writable) {
+    while (each.from < each.to) {
+      while (out != left_out_.end() && out->to <= each.from) ++out;
+      const std::uintptr_t stop =
+          out == left_out_.end() ? each.to : std::clamp(out->from, each.from, each.to);
+      if (stop > each.from) to_read.push_back({each.from, stop});
+      sum += stop - each.from;
+      each.from = out == left_out_.end() || out->from >= each.to ? each.to : out->to;
+    }
+  }
+  if (sum > most_bytes) return false;
+  for (const address_ranges* all : {&others_, &to_read}) {
+    for (const address_range& each : *all) {
+      if (!read(each)) return false;
+    }
+  }
+  return true;
+}
+
+std::vector<sighting> leak_search::run() {
+  for (runtime_cursor at; at.here() != nullptr; at.next()) {
+    if (!collect(*at.here())) return {};
+    leave_out(*at.here());
+  }
+  if (suspects_.empty()) return {};
+  list_clues();
+  const auto settle = [this] {
+    do {
+      if (!hold_those_with_other_handles()) return false;
+      if (newly_held_.empty()) return true;
+    } while (read_held());
+    return false;
+  };
+  // What is found among the suspects is found soon.
+  if (!settle() || !any_left()) return {};
+  if (!read_others() || !read_held() || !settle()) return {};
+  std::vector<sighting> found;
+  for (const suspect& s : suspects_) {
+    if (channels_[s.channel].is_held) continue;
+    fiber_record* who = s.who;
+    const void* frame = nullptr;
+    const held_fibers held(&who, &frame, 1);
+    if (frame == nullptr || waits_at(*who) != channels_[s.channel].core) return {};
+    found.emplace_back().meet(*who);
+    found.back().look(frame);
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<sighting> find_leaks(const std::function<bool()>& is_quiet) {
+  if constexpr (!can_read_all) return {};
+  std::vector<sighting> found = leak_search(is_quiet).run();
+  if (!is_quiet()) found.clear();
+  return found;
+}
+
+}  // namespace heddle::detail
