@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // running: asking a thread for the stack that it is on.
 //
-//   The request:  free ──(asked for)──> asked ──(its thread's handler)──> answering ──> answered
+//   The request:  free ──(asked for)──> wanted ──(its thread's handler)──> answering ──> answered
 //                   ^─────────────────────┴──(who asks has waited long enough)             │
 //                   └──────────────────────────────────────────────────────────────────────┘
 #include <heddle/base/atomic.hpp>
@@ -28,11 +28,11 @@ namespace {
 constexpr std::int64_t patience_ns = 50'000'000;
 constexpr std::size_t most_frames = 64;
 
-enum class state : std::uint8_t { free, asked, answering, answered };
+enum class request_state : std::uint8_t { free, wanted, answering, answered };
 
 constinit spin_lock asking;
 // The request. Who asks writes it before it is asked, its thread's handler while it is answering.
-constinit atomic<state> stage{state::free};
+constinit atomic<request_state> stage{request_state::free};
 constinit atomic<worker*> asked_of{nullptr};
 std::uint64_t found_id;                 // guarded by stage
 const void* found_frames[most_frames];  // the same
@@ -42,9 +42,9 @@ constinit signal_handler handler;
 void answer(void* machine) noexcept {
   worker* const w = current_worker();
   if (w == nullptr || asked_of.load(std::memory_order_relaxed) != w) return;
-  state expected = state::asked;
+  request_state expected = request_state::wanted;
   // (rn.1) acquire: the request is one for this thread; pairs with (rn.2).
-  if (!stage.compare_exchange_strong(expected, state::answering, std::memory_order_acquire,
+  if (!stage.compare_exchange_strong(expected, request_state::answering, std::memory_order_acquire,
                                      std::memory_order_relaxed)) {
     return;
   }
@@ -52,7 +52,7 @@ void answer(void* machine) noexcept {
   found_id = r != nullptr ? r->id.load(std::memory_order_relaxed) : 0;
   found_count = r != nullptr ? addresses_at(machine, found_frames, most_frames) : 0;
   // (rn.3) release: the answer stands; pairs with (rn.4).
-  stage.store(state::answered, std::memory_order_release);
+  stage.store(request_state::answered, std::memory_order_release);
 }
 
 void on_urgent_signal(int number, siginfo_t* info, void* machine) noexcept {
@@ -92,17 +92,17 @@ std::size_t addresses_of_running(worker& w, std::uint64_t id, const void** into,
   if (!can_ask || sleeps_in_system(w)) return 0;
   asked_of.store(&w, std::memory_order_relaxed);
   // (rn.2) release: what the last answer was is not read any more; pairs with (rn.1).
-  stage.store(state::asked, std::memory_order_release);
+  stage.store(request_state::wanted, std::memory_order_release);
   if (!w.signal(SIGURG, &asking)) {
-    stage.store(state::free, std::memory_order_relaxed);
+    stage.store(request_state::free, std::memory_order_relaxed);
     return 0;
   }
   const std::int64_t give_up = real_now_ns() + patience_ns;
   // (rn.4) acquire: sees the answer; pairs with (rn.3).
-  for (backoff wait; stage.load(std::memory_order_acquire) != state::answered; wait.pause()) {
-    state expected = state::asked;
+  for (backoff wait; stage.load(std::memory_order_acquire) != request_state::answered; wait.pause()) {
+    request_state expected = request_state::wanted;
     if (real_now_ns() >= give_up &&
-        stage.compare_exchange_strong(expected, state::free, std::memory_order_relaxed,
+        stage.compare_exchange_strong(expected, request_state::free, std::memory_order_relaxed,
                                       std::memory_order_relaxed)) {
       return 0;
     }
@@ -112,7 +112,7 @@ std::size_t addresses_of_running(worker& w, std::uint64_t id, const void** into,
     count = std::min(found_count, room);
     std::copy_n(found_frames, count, into);
   }
-  stage.store(state::free, std::memory_order_relaxed);
+  stage.store(request_state::free, std::memory_order_relaxed);
   return count;
 }
 

@@ -176,7 +176,7 @@ const code_line& symbols::theirs_before(const void* return_address) {
 namespace {
 
 /// Writes a mangled function's qualified name, where it is as simple as most are (Itanium C++ ABI,
-/// 5.1: <source-name>s, nested or not); else as it is. Allocates nothing.
+/// 5.1: <source-name>s, nested or not, L before what is static); else as it is. Allocates nothing.
 void write_simple_name(const char* mangled, char* out, std::size_t size) noexcept {
   std::snprintf(out, size, "%s", mangled);
   if (std::strncmp(mangled, "_Z", 2) != 0) return;
@@ -186,14 +186,16 @@ void write_simple_name(const char* mangled, char* out, std::size_t size) noexcep
   if (nested && *at == 'K') ++at;
   std::string_view parts[16];
   std::size_t count = 0;
-  while (*at >= '1' && *at <= '9' && count < 16) {
+  do {
+    if (*at == 'L') ++at;
+    if (*at < '1' || *at > '9') break;
     char* name = nullptr;
     const auto length = std::strtoul(at, &name, 10);
     if (std::strlen(name) < length) return;
-    parts[count++] = {name, length};
+    const std::string_view part(name, length);
+    parts[count++] = part == "_GLOBAL__N_1" ? "(anonymous namespace)" : part;
     at = name + length;
-    if (!nested) break;
-  }
+  } while (nested && count < 16);
   if (count == 0 || (nested && *at != 'E')) return;
   std::size_t used = 0;
   for (std::size_t i = 0; i < count && used < size; ++i) {
@@ -203,41 +205,63 @@ void write_simple_name(const char* mangled, char* out, std::size_t size) noexcep
   }
 }
 
+/// What is kept for ever, so that it can be referred to; null: not known.
+struct code_place {
+  const char* function = nullptr;
+  const char* file = nullptr;
+  int line = 0;
+};
+
+code_place place_of([[maybe_unused]] const void* address) noexcept {
+  code_place found;
+#if defined(HEDDLE_LIBBACKTRACE)
+  if (!one_at_a_time.try_lock()) return found;
+  if (state() != nullptr) {
+    const auto at = reinterpret_cast<std::uintptr_t>(address);
+    const auto no_error = [](void*, const char*, int) {};
+    backtrace_pcinfo(
+        state(), at,
+        [](void* x, std::uintptr_t, const char* file, int line, const char* function) {
+          if (function == nullptr && file == nullptr) return 0;
+          *static_cast<code_place*>(x) = {function, file, line};
+          return 1;
+        },
+        no_error, &found);
+    // With -g1 clang++ tells the lines, but of no function that nothing was inlined into.
+    if (found.function == nullptr) {
+      backtrace_syminfo(
+          state(), at,
+          [](void* x, std::uintptr_t, const char* name, std::uintptr_t, std::uintptr_t) {
+            static_cast<code_place*>(x)->function = name;
+          },
+          no_error, &found);
+    }
+  }
+  one_at_a_time.unlock();
+#endif
+  return found;
+}
+
 }  // namespace
 
 void write_place(const void* return_address, char* out, std::size_t size) noexcept {
   const void* const address = static_cast<const char*>(return_address) - 1;
-  out[0] = '\0';
-#if defined(HEDDLE_LIBBACKTRACE)
-  struct place {
-    char* out;
-    std::size_t size;
-  } here{out, size};
-  if (one_at_a_time.try_lock()) {
-    if (state() != nullptr) {
-      backtrace_pcinfo(
-          state(), reinterpret_cast<std::uintptr_t>(address),
-          [](void* x, std::uintptr_t, const char* file, int line, const char* function) {
-            auto& to = *static_cast<place*>(x);
-            if (function == nullptr) return 0;
-            char name[120];
-            write_simple_name(function, name, sizeof name);
-            std::snprintf(to.out, to.size, "%s (%s:%d)", name, file != nullptr ? file : "?", line);
-            return 1;
-          },
-          [](void*, const char*, int) {}, &here);
-    }
-    one_at_a_time.unlock();
-  }
-#endif
-  if (out[0] != '\0') return;
+  code_place found = place_of(address);
   Dl_info info{};
-  if (::dladdr(address, &info) == 0) {
-    std::snprintf(out, size, "%p", address);
-  } else if (info.dli_sname != nullptr) {
-    std::snprintf(out, size, "%s", info.dli_sname);
+  const bool is_loaded = found.function != nullptr || ::dladdr(address, &info) != 0;
+  if (found.function == nullptr) found.function = info.dli_sname;
+  char name[120];
+  if (found.function != nullptr) {
+    write_simple_name(found.function, name, sizeof name);
+  } else if (is_loaded) {
+    write_offset(info, address, name, sizeof name);
   } else {
-    write_offset(info, address, out, size);
+    std::snprintf(name, sizeof name, "%p", address);
+  }
+  if (found.file != nullptr) {
+    std::snprintf(out, size, "%s (%s:%d)", name, found.file, found.line);
+  } else {
+    std::snprintf(out, size, "%s", name);
   }
 }
 

@@ -8,7 +8,7 @@
 
 volatile int depth = 0;
 
-int parse(int n) {
+static int parse(int n) {
   depth = n;
   return n < 0 ? 0 : parse(n + 1) + depth;
 }
