@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// process: the list of runtimes, exit and fork.
+// process: the list of runtimes, exit, fork and dlclose.
 #include <heddle/base/assert.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/overflow.hpp>
@@ -9,6 +9,8 @@
 #include <heddle/sched/wait.hpp>
 
 #include <cxxabi.h>
+#include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -92,6 +94,22 @@ void in_forked_child() noexcept {
   // In a fiber: the next switch must not go to another one, which runs in the parent already. The
   // home stack refuses.
   if (worker* w = current_worker()) w->go_home_next();
+}
+
+// Our threads and handlers of signals would go on in code that is gone if dlclose() unloaded it.
+// Done when it is loaded: the thread that holds the dynamic linker's lock is this one; later
+// another may hold it, and wait for us. Rejected: -z nodelete, a flag at the link of every user.
+[[gnu::constructor]] void stay_loaded() noexcept {
+  Dl_info unused{};
+  void* map = nullptr;
+  const void* const here = reinterpret_cast<const void*>(&stay_loaded);
+  if (::dladdr1(here, &unused, &map, RTLD_DL_LINKMAP) == 0) return;
+  const char* path = static_cast<const link_map*>(map)->l_name;
+  if (path[0] == '\0') return;  // the program itself
+  // Looked up, since a static program that names it gets a warning from its linker.
+  void* const open = ::dlsym(RTLD_DEFAULT, "dlopen");
+  if (open == nullptr) return;
+  reinterpret_cast<decltype(&::dlopen)>(open)(path, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 }  // namespace

@@ -6,15 +6,17 @@
 #include <heddle/heddle.hpp>
 
 #include <chrono>
+#include <cstdlib>
 #include <mutex>
 
 namespace {
 
-int use_heddle() {
+thread_local int on_this_thread = 0;
+
+int use_fibers() {
   heddle::channel<int> numbers;
   heddle::mutex m;
   heddle::wait_group all;
-  static thread_local int on_this_thread = 0;
   int sum = 0;
   for (int i = 0; i < 10; ++i) {
     all.go([&, i] {
@@ -31,6 +33,11 @@ int use_heddle() {
     });
   }
   all.wait();
+  return sum;
+}
+
+int use_heddle() {
+  const int sum = use_fibers();
   // Its thread ends with the runtime, and has what such threads have of their own.
   static heddle::fiber_local<int> local;
   heddle::blocking([] { *local = ++on_this_thread; });
@@ -45,4 +52,11 @@ int use_own_runtime() {
   return heddle::run({.workers = 2}, use_heddle);
 }
 
-int use_default_runtime() { return heddle::runtime::default_runtime().run(use_heddle); }
+int use_default_runtime() { return heddle::runtime::default_runtime().run(use_fibers); }
+
+// No thread_local with a destructor: for that another thread needs the lock that dlopen() holds.
+const int used = std::getenv("HEDDLE_TEST_WHILE_LOADING") != nullptr
+                     ? heddle::run({.workers = 2}, use_fibers)
+                     : 45;
+
+int used_while_loading() { return used; }

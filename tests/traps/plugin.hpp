@@ -8,4 +8,6 @@ extern "C" {
 int use_own_runtime();
 /// Uses its default runtime, which nothing ends.
 int use_default_runtime();
+/// What a runtime of its own has computed in dlopen(), if HEDDLE_TEST_WHILE_LOADING is set.
+int used_while_loading();
 }
