@@ -114,7 +114,9 @@ std::string as_edge(const party& from, const party& to) {
     return text.str();
   }
   text << " " << from.object << (from.is_lock ? ", which " : ", until ") << to.label()
-       << (from.is_lock ? " owns" : " has ended");
+       << (!from.is_lock                         ? " has ended"
+           : to.shares_what_is_wanted_by(from) ? " shares"
+                                                 : " owns");
   return text.str();
 }
 

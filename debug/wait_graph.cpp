@@ -4,6 +4,7 @@
 #include <heddle/sched/look.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/wait.hpp>
+#include <heddle/sync/shared_mutex.hpp>
 
 #include <algorithm>
 #include <array>
@@ -27,6 +28,9 @@ bool look_at_note(party& p, const wait_note& note) noexcept {
   } else {
     p.is_lock = owner != &blocking_call;
   }
+#if defined(HEDDLE_ASSERTIONS)
+  p.held = p.who->held;
+#endif
   p.what = note.why.what;
   p.object = note.why.object;
   p.owner = note.why.owner->load(std::memory_order_relaxed);
@@ -94,6 +98,11 @@ graph::graph() {
     by_thing_.emplace(p.who, i);
     if (p.is_fiber()) by_thing_.emplace(&p.fiber(), i);
     if (p.works_for != nullptr) by_thing_.emplace(p.works_for, i);
+#if defined(HEDDLE_ASSERTIONS)
+    for (std::size_t j = 0; j < p.held.count; ++j) {
+      if (p.held.all[j].is_shared) by_thing_.emplace(p.held.all[j].lock, i);
+    }
+#endif
     if (p.stack_top != nullptr)
       by_stack_.emplace_back(reinterpret_cast<std::uintptr_t>(p.stack_top), i);
   }
@@ -231,11 +240,20 @@ bool party::waits_for(const party& other) const noexcept {
   if (object != nullptr) {
     if (other.works_for == object) return true;
     if (other.is_fiber() && object == &other.fiber()) return true;
+    if (other.shares_what_is_wanted_by(*this)) return true;
   }
   if (owner == nullptr) return false;
   const auto* at = static_cast<const std::byte*>(owner);
   return at == static_cast<const void*>(other.who) ||
          (at >= other.stack_bottom && at < other.stack_top);
+}
+
+bool party::shares_what_is_wanted_by([[maybe_unused]] const party& other) const noexcept {
+#if defined(HEDDLE_ASSERTIONS)
+  return other.what == to_lock_shared_mutex && held.shares(other.object);
+#else
+  return false;
+#endif
 }
 
 std::string party::label() const {

@@ -28,6 +28,9 @@ struct party {
   bool is_fiber() const noexcept { return who->is_fiber; }
   fiber_record& fiber() const noexcept { return static_cast<fiber_record&>(*who); }
   bool waits_for(const party& other) const noexcept;
+  /// Whether it shares the lock that `other` waits to have alone. Never in builds without
+  /// HEDDLE_ASSERTIONS, where nobody knows.
+  bool shares_what_is_wanted_by(const party& other) const noexcept;
   bool is_in_same_wait(const party& other) const noexcept {
     return who == other.who && id == other.id && since_ns == other.since_ns;
   }
@@ -43,6 +46,9 @@ struct party {
   const void* works_for = nullptr;
   const std::byte* stack_bottom = nullptr;
   const std::byte* stack_top = nullptr;
+#if defined(HEDDLE_ASSERTIONS)
+  held_locks held;
+#endif
 };
 
 /// Each member waits for the next, the last for the first.

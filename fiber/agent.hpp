@@ -89,9 +89,22 @@ struct held_locks {
   struct one {
     const void* lock;
     const char* kind;
+    bool is_shared;
   };
+  bool has(const void* lock) const noexcept { return find(lock) != nullptr; }
+  bool shares(const void* lock) const noexcept {
+    const one* const it = find(lock);
+    return it != nullptr && it->is_shared;
+  }
+  const one* find(const void* lock) const noexcept {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (all[i].lock == lock) return &all[i];
+    }
+    return nullptr;
+  }
   one all[room];
   std::size_t count = 0;
+  bool is_complete = true;  // there always was room
 };
 #endif
 

@@ -64,6 +64,7 @@ void lock_graph::locked(agent& who, held_lock lock) {
   const std::lock_guard hold(lock_);
   for (std::size_t i = 0; i < who.held.count; ++i) {
     const held_lock under = who.held.all[i];
+    if (under.is_shared) continue;
     std::vector<step>& from = steps_[under.lock];
     auto known = std::find_if(from.begin(), from.end(),
                               [&](const step& s) { return s.taken.lock == lock.lock; });
@@ -72,7 +73,7 @@ void lock_graph::locked(agent& who, held_lock lock) {
       step first{under, lock, identity(who), label_of(who), {}, {}, 0};
       first.frame_count = addresses_here(first.frames.data(), first.frames.size());
       for (std::size_t j = 0; j < who.held.count; ++j) {
-        if (j != i) first.gates.push_back(who.held.all[j].lock);
+        if (j != i && !who.held.all[j].is_shared) first.gates.push_back(who.held.all[j].lock);
       }
       known = from.insert(from.end(), std::move(first));
     }
@@ -84,8 +85,9 @@ void lock_graph::locked(agent& who, held_lock lock) {
 bool lock_graph::note(step& s, const agent& who) {
   const auto* const held_end = who.held.all + who.held.count;
   bool is_less = std::erase_if(s.gates, [&](const void* gate) {
-                   return std::none_of(who.held.all, held_end,
-                                       [&](const held_lock& each) { return each.lock == gate; });
+                   return std::none_of(who.held.all, held_end, [&](const held_lock& each) {
+                     return each.lock == gate && !each.is_shared;
+                   });
                  }) > 0;
   if (s.by != several && s.by != identity(who)) {
     s.by = several;
@@ -172,15 +174,26 @@ void with_all_locks(F f) noexcept {
   }
 }
 
+void add(held_locks& held, held_lock lock) noexcept {
+  if (held.count < held_locks::room) {
+    held.all[held.count++] = lock;
+  } else {
+    held.is_complete = false;
+  }
+}
+
 }  // namespace
 
 void note_locked(agent& who, const void* lock, const char* kind, bool would_wait) noexcept {
-  held_locks& held = who.held;
-  if (would_wait && held.count > 0) {
+  if (would_wait && who.held.count > 0) {
     any_known.store(true, std::memory_order_relaxed);
-    with_all_locks([&](lock_graph& all) { all.locked(who, {lock, kind}); });
+    with_all_locks([&](lock_graph& all) { all.locked(who, {lock, kind, false}); });
   }
-  if (held.count < held_locks::room) held.all[held.count++] = {lock, kind};
+  add(who.held, {lock, kind, false});
+}
+
+void note_shared(agent& who, const void* lock, const char* kind) noexcept {
+  add(who.held, {lock, kind, true});
 }
 
 void note_unlocked(agent& who, const void* lock) noexcept {

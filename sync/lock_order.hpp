@@ -31,6 +31,8 @@ void report_lock_order(const lock_step* steps, std::size_t count) noexcept;
 
 /// `who` has come to own `lock`, a `kind`; with `would_wait` it would have waited for it for ever.
 void note_locked(agent& who, const void* lock, const char* kind, bool would_wait) noexcept;
+/// It has come to share it.
+void note_shared(agent& who, const void* lock, const char* kind) noexcept;
 /// It does not own it any more.
 void note_unlocked(agent& who, const void* lock) noexcept;
 /// The lock is gone.

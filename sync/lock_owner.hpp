@@ -35,6 +35,22 @@ class lock_owner {
     who_.store(nullptr, std::memory_order_relaxed);
   }
 
+  /// By who has come to share `lock`.
+  void add_sharer([[maybe_unused]] const void* lock) noexcept {
+#if defined(HEDDLE_ASSERTIONS)
+    note_shared(this_agent(), lock, kind_);
+#endif
+  }
+  /// By one who shares it, before it ends.
+  void drop_sharer([[maybe_unused]] const void* lock) noexcept {
+#if defined(HEDDLE_ASSERTIONS)
+    agent& self = this_agent();
+    HEDDLE_CHECK(self.held.shares(lock) || !self.held.is_complete || process_exits(),
+                 "%s %p: unlock_shared() by %p, who does not share it", kind_, lock, caller());
+    note_unlocked(self, lock);
+#endif
+  }
+
   /// For the reason of a wait.
   const owner_word* word() const noexcept { return &who_; }
 
@@ -48,8 +64,8 @@ class lock_owner {
   }
   /// For whoever is about to wait for `lock`.
   void expect_not_caller(const void* lock) const noexcept {
-    HEDDLE_CHECK(!is_caller(), "%s %p is locked by its owner, who would wait for itself", kind_,
-                 lock);
+    HEDDLE_CHECK(!is_caller() && !this_agent().held.has(lock),
+                 "%s %p is locked by its owner, who would wait for itself", kind_, lock);
   }
   /// For the destructor of `lock`. Whoever stands still when the process exits may own it, or wait
   /// for it.
@@ -58,16 +74,10 @@ class lock_owner {
                  kind_, lock);
     forget_lock(lock);
   }
-  /// For the end of an ownership that is shared.
-  void expect_shared(const void* lock, bool shared) const noexcept {
-    HEDDLE_CHECK(shared || process_exits(), "%s %p: unlock_shared(), but no reader owns it", kind_,
-                 lock);
-  }
 #else
   void expect_caller(const void*) const noexcept {}
   void expect_not_caller(const void*) const noexcept {}
   void expect_unused(const void*, bool) const noexcept {}
-  void expect_shared(const void*, bool) const noexcept {}
 #endif
 
  private:

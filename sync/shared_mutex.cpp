@@ -10,6 +10,8 @@ namespace heddle {
 
 namespace detail {
 
+const char to_lock_shared_mutex[] = "to lock shared_mutex";
+
 /// Who waits for a shared_mutex; on its stack.
 struct shared_waiter : waiter {
   shared_waiter(const waiting& wait, std::uint64_t what) noexcept
@@ -53,8 +55,8 @@ bool shared_mutex::lock_slow_within(std::uint64_t share,
   }
   for (;;) {
     detail::waiting wait(
-        false, {share == exclusive ? "to lock shared_mutex" : "to lock_shared shared_mutex", this,
-                owner_.word()});
+        false, {share == exclusive ? detail::to_lock_shared_mutex : "to lock_shared shared_mutex",
+                this, owner_.word()});
     detail::shared_waiter w(wait, share);
     lock_.lock();
     if (!enqueue_locked(w, limits.mine)) {

@@ -37,6 +37,9 @@ namespace heddle {
 
 namespace detail {
 struct shared_waiter;
+
+/// What a writer waits for (wait_reason::what), told apart by its address.
+extern const char to_lock_shared_mutex[];
 }  // namespace detail
 
 /// std::shared_mutex for fibers ([thread.sharedmutex.class]): owned by one fiber (or plain thread),
@@ -53,7 +56,7 @@ class shared_mutex {
   ~shared_mutex() { owner_.expect_unused(this, state_.load(std::memory_order_relaxed) == 0); }
 
   /// Blocks until the caller alone owns it. The caller must not own it (builds with
-  /// HEDDLE_ASSERTIONS check that, as all that is asked of an owner, as far as it is one alone).
+  /// HEDDLE_ASSERTIONS check that where it would wait, and all that is asked of an owner).
   /// Makes no system call and no allocation where it is free; the same holds for lock_shared().
   void lock() noexcept {
     if (!take()) [[unlikely]]
@@ -82,13 +85,18 @@ class shared_mutex {
   void lock_shared() noexcept {
     if (!take_shared()) [[unlikely]]
       lock_slow(reader);
+    owner_.add_sharer(this);
   }
   /// Shares it if no writer owns it, or waits.
-  [[nodiscard]] bool try_lock_shared() noexcept { return take_shared(); }
+  [[nodiscard]] bool try_lock_shared() noexcept {
+    if (!take_shared()) return false;
+    owner_.add_sharer(this);
+    return true;
+  }
   /// The caller must share it. It may be destroyed by whoever gets it next.
   void unlock_shared() noexcept {
+    owner_.drop_sharer(this);
     std::uint64_t now = state_.load(std::memory_order_relaxed);
-    owner_.expect_shared(this, now >= reader);
     // (sm.4) release: as (sm.3), for a writer; pairs with (sm.1), (sm.6), (sm.7).
     if ((now & queued) != 0 ||
         !state_.compare_exchange_strong(now, now - reader, std::memory_order_release,
@@ -109,7 +117,9 @@ class shared_mutex {
     return true;
   }
   bool lock_shared_within(const detail::wait_limits& limits) noexcept {
-    return take_shared() || lock_slow_within(reader, limits);
+    if (!take_shared() && !lock_slow_within(reader, limits)) return false;
+    owner_.add_sharer(this);
+    return true;
   }
 
   /// A wait that may have several slices, between which the caller asks a clock. Those behind it
@@ -171,7 +181,7 @@ class shared_mutex {
   detail::intrusive_list<detail::shared_waiter>
       queue_;                 // guarded by lock_: in order of their turns
   detail::turn turns_ = 0;    // guarded by lock_: the last one given out
-  detail::lock_owner owner_;  // the writer
+  detail::lock_owner owner_;  // the writer; with HEDDLE_ASSERTIONS each reader notes it, too
 };
 
 /// std::shared_timed_mutex for fibers ([thread.sharedtimedmutex.class]): a shared_mutex, and limits

@@ -333,7 +333,7 @@ TEST(SharedMutex, DiesWithAMessageIfTheWrongOneUsesIt) {
                  m.lock();
                  m.unlock_shared();
                }),
-               "shared_mutex 0x[0-9a-f]+: unlock_shared.., but no reader owns it");
+               "shared_mutex 0x[0-9a-f]+: unlock_shared.. by 0x[0-9a-f]+, who does not share it");
   EXPECT_DEATH(in_a_fiber([] {
                  auto m = std::make_unique<heddle::shared_timed_mutex>();
                  m->lock_shared();
