@@ -255,8 +255,9 @@ std::int64_t inspector::look_for_leaks(std::int64_t now) {
   }
   if (count == 0) return no_deadline;
   std::ostringstream text;
-  text << "heddle: leak: " << counted(count, "fiber") << (count == 1 ? " waits" : " wait")
-       << " for ever, at a channel that nobody else holds any more:\n";
+  text << "heddle: leak: " << counted(count, "fiber")
+       << (count == 1 ? " waits for ever, at a channel" : " wait for ever, at channels")
+       << " that nobody else holds any more:\n";
   them.write_fibers(text);
   text << "\n";
   say(text.str());

@@ -2,8 +2,9 @@
 // leak: looking for what still refers to a channel, as a collector of garbage does that knows
 //   nothing of types: whatever looks like an address is one.
 //
-//   Suspects are fibers that send to, or receive from, a channel without a limit in time, and that
-//   nobody has the means to cancel. What is a suspect's own: the frames on its stack, its callable.
+//   Suspects are fibers that send to, or receive from, a channel, or select among several, without
+//   a limit in time, and that nobody has the means to cancel. What is a suspect's own: the frames on
+//   its stack, its callable. Of channels in one select all are held if one is.
 //     1  a channel has more handles than its suspects' own memory has words that may be one:
 //        somebody else holds it
 //     2  what all others can reach is read: what can be written to in the process, but for what is
@@ -26,6 +27,7 @@
 #include <heddle/sched/thread_agent.hpp>
 #include <heddle/sched/wait.hpp>
 #include <heddle/sync/channel_core.hpp>
+#include <heddle/sync/select_core.hpp>
 
 #include <algorithm>
 #include <array>
@@ -46,6 +48,7 @@ constexpr bool can_read_all = true;
 #endif
 
 constexpr std::size_t batch_room = 64;
+constexpr std::size_t none = static_cast<std::size_t>(-1);
 constexpr std::uint64_t most_bytes = std::uint64_t{64} << 30;  // of address space to be read
 
 /// What is a fiber's own.
@@ -62,14 +65,17 @@ class leak_search {
   struct suspect {
     fiber_record* who;
     std::uint64_t id;
-    std::size_t channel;
+    std::int64_t since_ns;
+    std::size_t channel;  // one of those where it waits
     belongings own;
   };
   struct channel {
     const channel_core* core;  // it may be gone by now
     std::size_t handles;
-    bool is_held = false;
+    std::size_t chief;      // nearer to the one that speaks for all that selects join; or itself
     std::size_t words = 0;  // that may be handles, in what is the suspects'
+    // Of one that speaks for itself:
+    bool is_held = false;
     std::pmr::vector<std::size_t> suspects;
   };
   /// A range whose address says that a channel is held.
@@ -81,6 +87,8 @@ class leak_search {
   bool collect(runtime_state& rt);
   void look(fiber_record& r, const void* frame, const belongings& own);
   std::size_t number_of(const channel_core* core);
+  std::size_t chief_of(std::size_t channel);
+  void hold(std::size_t channel);
   void leave_out(runtime_state& rt);
   void list_clues();
   const clue* find(std::uintptr_t word) const;
@@ -88,7 +96,7 @@ class leak_search {
   bool read(address_range range);
   bool read_held();
   bool read_others();
-  bool any_left() const;
+  bool any_left();
 
   memory_apart notes_;
   process_memory memory_;
@@ -108,33 +116,62 @@ std::size_t page_hash(std::uintptr_t page) noexcept {
   return static_cast<std::size_t>(page * 0x9E3779B97F4A7C15u >> 44);
 }
 
-/// Whom it waits for at a channel, if that can be ended only there; else null.
-const channel_core* waits_at(const fiber_record& r) noexcept {
+/// What it waits for at channels, if that can be ended only there; else null.
+const wait_note* waits_at_channels(const fiber_record& r) noexcept {
   const wait_note* const note = r.waits_for();
   if (note == nullptr) return nullptr;
   const char* const what = note->why.what;
-  if (what != to_receive_from_channel && what != to_send_to_channel) return nullptr;
+  if (what != to_receive_from_channel && what != to_send_to_channel && what != in_a_select)
+    return nullptr;
   const bool can_be_cancelled = r.references.load(std::memory_order_relaxed) != 1 ||
                                 r.is_in_cancellable_group() ||
                                 r.cancel.load(std::memory_order_relaxed) != 0;
-  if (can_be_cancelled || waiting::is_limited(*note) || !r.claim.is_open()) return nullptr;
-  return static_cast<const channel_core*>(note->why.object);
+  if (can_be_cancelled || waiting::of(*note).is_limited() || !r.claim.is_open()) return nullptr;
+  return note;
+}
+
+template <class Visit>
+void for_each_channel(const wait_note& note, Visit visit) {
+  if (note.why.what == in_a_select) {
+    static_cast<const select_wait&>(waiting::of(note)).for_each_channel(visit);
+  } else {
+    visit(static_cast<const channel_core*>(note.why.object));
+  }
 }
 
 std::size_t leak_search::number_of(const channel_core* core) {
   const auto [at, is_new] = numbers_.emplace(core, channels_.size());
   if (is_new)
-    channels_.push_back(
-        {core, core->references(), false, 0, std::pmr::vector<std::size_t>(&notes_)});
+    channels_.push_back({core, core->references(), channels_.size(), 0, false,
+                         std::pmr::vector<std::size_t>(&notes_)});
   return at->second;
+}
+
+std::size_t leak_search::chief_of(std::size_t i) {
+  while (channels_[i].chief != i) i = channels_[i].chief = channels_[channels_[i].chief].chief;
+  return i;
+}
+
+void leak_search::hold(std::size_t i) {
+  channel& c = channels_[chief_of(i)];
+  if (c.is_held) return;
+  c.is_held = true;
+  newly_held_.push_back(c.chief);
 }
 
 // Of one that is held where it is.
 void leak_search::look(fiber_record& r, const void* frame, const belongings& own) {
-  if (const channel_core* core = waits_at(r)) {
-    const std::size_t number = number_of(core);
-    channels_[number].suspects.push_back(suspects_.size());
-    suspects_.push_back({&r, r.id.load(std::memory_order_relaxed), number, own});
+  std::size_t all = none;  // the channels where it waits
+  const wait_note* const note = waits_at_channels(r);
+  if (note != nullptr) {
+    for_each_channel(*note, [&](const channel_core* core) {
+      const std::size_t number = number_of(core);
+      if (all != none) channels_[chief_of(number)].chief = chief_of(all);
+      all = number;
+    });
+  }
+  if (all != none) {
+    suspects_.push_back({&r, r.id.load(std::memory_order_relaxed), note->since_ns, all, own});
     left_out_.push_back(own.callable);
     return;
   }
@@ -193,7 +230,10 @@ void leak_search::list_clues() {
   };
   for (std::size_t i = 0; i < channels_.size(); ++i)
     add(address_range::of(channels_[i].core, sizeof(channel_core)), i);
-  for (const suspect& s : suspects_) {
+  for (std::size_t i = 0; i < suspects_.size(); ++i) {
+    suspect& s = suspects_[i];
+    s.channel = chief_of(s.channel);
+    channels_[s.channel].suspects.push_back(i);
     add(s.own.frames, s.channel);
     add(s.own.callable, s.channel);
   }
@@ -211,9 +251,9 @@ const leak_search::clue* leak_search::find(std::uintptr_t word) const {
   return word < below.range.to ? &below : nullptr;
 }
 
-bool leak_search::any_left() const {
-  return std::any_of(channels_.begin(), channels_.end(),
-                     [](const channel& c) { return !c.is_held; });
+bool leak_search::any_left() {
+  return std::any_of(suspects_.begin(), suspects_.end(),
+                     [this](const suspect& s) { return !channels_[s.channel].is_held; });
 }
 
 // Step 1, of the suspects that are left; false: the memory cannot be read.
@@ -233,10 +273,7 @@ bool leak_search::hold_those_with_other_handles() {
     }
   }
   for (std::size_t i = 0; i < channels_.size(); ++i) {
-    channel& c = channels_[i];
-    if (c.is_held || c.handles <= c.words) continue;
-    c.is_held = true;
-    newly_held_.push_back(i);
+    if (channels_[i].handles > channels_[i].words) hold(i);
   }
   return true;
 }
@@ -244,10 +281,7 @@ bool leak_search::hold_those_with_other_handles() {
 // False: the memory cannot be read.
 bool leak_search::read(address_range range) {
   return memory_.read(range, [this](std::uintptr_t word) {
-    if (const clue* c = find(word); c != nullptr && !channels_[c->channel].is_held) {
-      channels_[c->channel].is_held = true;
-      newly_held_.push_back(c->channel);
-    }
+    if (const clue* c = find(word)) hold(c->channel);
   });
 }
 
@@ -327,7 +361,8 @@ std::vector<sighting> leak_search::run() {
     fiber_record* who = s.who;
     const void* frame = nullptr;
     const held_fibers held(&who, &frame, 1);
-    if (frame == nullptr || waits_at(*who) != channels_[s.channel].core) return {};
+    const wait_note* const note = frame == nullptr ? nullptr : waits_at_channels(*who);
+    if (note == nullptr || note->since_ns != s.since_ns) return {};
     found.emplace_back().meet(*who);
     found.back().look(frame);
   }

@@ -146,12 +146,12 @@ class stop_case {
 /// One wait of the calling fiber or thread. Lives on its stack, like the waiters that refer to it.
 class waiting : wait_note {
  public:
-  /// Whether time, or a stop token, may end the wait that `note` is of: of those held where they
-  /// are, and whose reason is of a kind that waits so.
-  static bool is_limited(const wait_note& note) noexcept {
-    const auto& it = static_cast<const waiting&>(note);
-    return it.deadline_ns_ != no_deadline || it.stops_ != nullptr;
+  /// What `note` is of: of those held where they are, and whose reason is of a kind that waits so.
+  static const waiting& of(const wait_note& note) noexcept {
+    return static_cast<const waiting&>(note);
   }
+  /// Whether time, or a stop token, may end it.
+  bool is_limited() const noexcept { return deadline_ns_ != no_deadline || stops_ != nullptr; }
 
   /// With `cancellable`, a cancellation of the fiber or a deadline_scope may win.
   waiting(bool cancellable, wait_reason reason) noexcept

@@ -14,6 +14,8 @@ namespace heddle {
 
 namespace detail {
 
+const char in_a_select[] = "in a select";
+
 /// One select, on the stack of its caller.
 class selection {
  public:
@@ -224,7 +226,7 @@ void selection::ask_clocks(bool again) {
 
 // With all channels locked, which are open afterwards. `none`: a clock is to be asked again.
 std::size_t selection::sleep_locked() {
-  waiting wait(true, {"in a select"});
+  select_wait wait(first_locked_);
   for (channel_arm* c = first_locked_; c != nullptr; c = c->next_) {
     c->waiter_.emplace(wait.who(), wait.claim(), c->place(), c->index_);
     c->enqueue_locked();

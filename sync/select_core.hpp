@@ -87,6 +87,7 @@ class channel_arm : public arm {
 
  private:
   friend class selection;
+  friend class select_wait;
   bool seems_ready() const noexcept {
     return core_ != nullptr && (sends_ ? core_->may_send() : core_->may_receive());
   }
@@ -103,6 +104,24 @@ class channel_arm : public arm {
   channel_arm* next_;                     // of a list in the order of locking
   turn mine_;                             // its turn in the channel's list
   std::optional<channel_waiter> waiter_;  // while this select sleeps
+};
+
+/// What a select is in (wait_reason::what), told apart by its address.
+extern const char in_a_select[];
+
+/// The wait of a select.
+class select_wait : public waiting {
+ public:
+  explicit select_wait(const channel_arm* first) noexcept
+      : waiting(true, {in_a_select}), first_(first) {}
+  /// Calls `visit(core)` with each channel that it waits at; of those held where they are.
+  template <class Visit>
+  void for_each_channel(Visit&& visit) const {
+    for (const channel_arm* each = first_; each != nullptr; each = each->next_) visit(each->core_);
+  }
+
+ private:
+  const channel_arm* const first_;
 };
 
 /// A deadline.

@@ -86,6 +86,17 @@ void hold_all(phones& them) {
   });
   them.holder(
       [at = them.ring()] { heddle::select(heddle::on_send(at, 1), heddle::on_timeout(quiet)); });
+  // In the stack of one who selects among two of which only one is held.
+  them.holder([&them] {
+    line held;
+    them.holder([held, at = them.ring()] {
+      const line dropped;
+      heddle::select(heddle::on_receive(dropped), heddle::on_receive(held));
+      at.close();
+    });
+    heddle::this_fiber::sleep_for(quiet);
+    held.close();
+  });
   them.holder([&them] {
     static heddle::fiber_local<line> own;
     *own = them.ring();
