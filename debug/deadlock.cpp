@@ -124,11 +124,13 @@ void tell(const circle& c, std::ostream& text) {
   const std::size_t size = c.members.size();
   const bool all_locks =
       std::all_of(c.members.begin(), c.members.end(), [](const party& p) { return p.is_lock; });
+  const bool all_fibers =
+      std::all_of(c.members.begin(), c.members.end(), [](const party& p) { return p.is_fiber(); });
   if (size == 1) {
     text << "heddle: deadlock: " << c.members[0].label() << " waits for itself";
   } else {
     text << "heddle: deadlock: " << size
-         << (c.fibers.size() == size ? " fibers" : " fibers or threads") << " wait for each other";
+         << (all_fibers ? " fibers" : " fibers or threads") << " wait for each other";
   }
   text << ", for ever" << (all_locks ? "" : " (unless one is cancelled)") << ":\n";
   for (std::size_t i = 0; i < std::min(size, most_told); ++i) {
@@ -137,21 +139,19 @@ void tell(const circle& c, std::ostream& text) {
   if (size > most_told)
     text << "  and so on, through " << counted(size - most_told, "other") << "\n";
   roll_call them;
-  for (const sighting& s : c.fibers) them.enter(s);
+  for (const sighting& s : c.sightings) them.enter(s);
   them.write_fibers(text);
   text << "\n";
 }
 
-/// What plain threads wait for.
-void tell_threads(std::ostream& out) {
-  std::array<std::pair<long, awaited>, most_told> all;
+/// Plain threads that wait.
+void enter_threads(roll_call& into) {
+  std::array<sighting, most_told> all;
   std::size_t count = 0;
   sleeping_threads().for_each([&](const thread_agent& each) {
-    if (count < most_told) all[count++] = {each.thread_id, awaited(each.note->why)};
+    if (count < most_told) all[count++].look(each);
   });
-  for (std::size_t i = 0; i < count; ++i) {
-    out << "  thread " << all[i].first << " waits " << all[i].second << "\n";
-  }
+  for (std::size_t i = 0; i < count; ++i) into.enter(all[i]);
 }
 
 // Whether somebody could not be looked at.
@@ -167,8 +167,11 @@ bool inspector::look_for_circles() {
     const std::int64_t took = real_now_ns() - begin;
     look_at_ns_ = begin + std::clamp(share * took, look_every_ns, look_by_ns);
     for (const circle& c : circles) {
-      on_deadlock wanted = c.fibers.empty() ? on_deadlock::report : on_deadlock::ignore;
-      for (const sighting& s : c.fibers) wanted = stricter(wanted, s.who->home->opts.deadlock);
+      const bool has_fibers = c.sightings.front().who != nullptr;
+      on_deadlock wanted = has_fibers ? on_deadlock::ignore : on_deadlock::report;
+      for (const sighting& s : c.sightings) {
+        if (s.who != nullptr) wanted = stricter(wanted, s.who->home->opts.deadlock);
+      }
       if (wanted == on_deadlock::ignore) continue;
       if (is_news(c)) {
         tell(c, text);
@@ -214,7 +217,7 @@ std::int64_t inspector::look_for_standstill(std::int64_t now) {
        << "and all threads of the process (" << f.threads
        << ") are heddle's own, or wait in heddle themselves"
        << (known.empty() ? "" : "; beside those told above") << ":\n";
-  tell_threads(text);
+  enter_threads(all);
   all.write_fibers(text);
   text << "\n";
   say(text.str());

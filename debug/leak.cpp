@@ -13,7 +13,7 @@
 //     3  who waits at a channel that is held is no suspect: what is its own is read in turn
 //   The suspects that are left can be woken by none but each other, who wait.
 //
-//   All that can run stands still, its registers in memory (thread_agent::frame, and the frames of
+//   All that can run stands still, its registers in memory (thread_agent::registers, and the frames of
 //   suspended fibers). What this cannot see are addresses that are kept otherwise than as such, or
 //   outside the process. A word that looks like an address but is none, or is one no longer, hides
 //   a leak.
@@ -306,7 +306,7 @@ bool leak_search::read_others() {
   });
   sleeping_threads().for_each([this](const thread_agent& each) {
     if (each.stack_top != nullptr)
-      left_out_.push_back(address_range::of(each.stack_bottom, each.frame));
+      left_out_.push_back(address_range::of(each.stack_bottom, each.registers));
   });
   address_ranges writable(&notes_);
   if (!memory_.list_writable(writable)) return false;

@@ -46,6 +46,20 @@ void sighting::look(const void* frame) noexcept {
   frame_count = addresses_of(frame, frames.data(), most_frames);
 }
 
+void sighting::look(const thread_agent& thread) noexcept {
+  who = nullptr;
+  id = static_cast<std::uint64_t>(thread.thread_id);
+  state = fiber_state::waits;
+  by = awaited(thread.note->why);
+  since_ns = thread.note->since_ns;
+  started_from = nullptr;
+  frame_count = addresses_from(thread.registers, frames.data(), most_frames);
+}
+
+std::string sighting::label() const {
+  return who != nullptr ? fiber_label(*who).text : "thread " + std::to_string(id);
+}
+
 void roll_call::visit(runtime_state& rt, const std::vector<std::uint64_t>& known) {
   ++runtimes_;
   workers_ += rt.base_workers;
@@ -89,24 +103,27 @@ void roll_call::look(runtime_state& rt) {
 }
 
 void roll_call::enter(const sighting& s) {
-  ++fibers_;
+  const bool is_thread = s.who == nullptr;
+  if (!is_thread) ++fibers_;
   std::string key;
   const auto append = [&](const auto& value) {
     key.append(reinterpret_cast<const char*>(&value), sizeof value);
   };
+  append(is_thread);
   append(s.state);
   append(s.by.what);
   append(s.started_from);
   key.append(reinterpret_cast<const char*>(s.frames.data()), s.frame_count * sizeof(void*));
   herd& h = herds_[key];
   if (h.size == 0) {
+    h.are_threads = is_thread;
     h.state = s.state;
     h.by = s.by;
     h.started_from = s.started_from;
     h.frames.assign(s.frames.data(), s.frames.data() + s.frame_count);
     h.oldest_ns = s.since_ns;
   }
-  if (h.size < most_named) h.labels.emplace_back(fiber_label(*s.who).text);
+  if (h.size < most_named) h.labels.push_back(s.label());
   ++h.size;
   h.same_object = h.same_object && h.by.object == s.by.object;
   h.oldest_ns = std::min(h.oldest_ns, s.since_ns);
@@ -144,6 +161,7 @@ void roll_call::write_fibers(std::ostream& out) {
   std::vector<const herd*> order;
   for (const auto& [key, h] : herds_) order.push_back(&h);
   std::sort(order.begin(), order.end(), [](const herd* a, const herd* b) {
+    if (a->are_threads != b->are_threads) return a->are_threads;
     const bool a_waits = a->state != fiber_state::runs, b_waits = b->state != fiber_state::runs;
     if (a_waits != b_waits) return b_waits;
     if (a->size != b->size) return a->size < b->size;
@@ -155,7 +173,7 @@ void roll_call::write_fibers(std::ostream& out) {
 
 void roll_call::write(std::ostream& out, const herd& h, std::int64_t now) {
   out << "\n";
-  if (h.size > 1) out << counted(h.size, "fiber") << " alike: ";
+  if (h.size > 1) out << counted(h.size, h.are_threads ? "thread" : "fiber") << " alike: ";
   for (std::size_t i = 0; i < h.labels.size(); ++i) out << (i > 0 ? ", " : "") << h.labels[i];
   if (h.size > h.labels.size()) out << " and others";
   const bool many = h.size > 1;

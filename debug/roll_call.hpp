@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// roll_call: fibers as they were found, those that are alike folded into one, and told.
+// roll_call: fibers, and plain threads that wait, as they were found, those that are alike folded
+//   into one, and told.
 //   One thread uses it. What it says of fibers that were not held all at once was true at different
 //   instants.
 #pragma once
 
 #include <heddle/debug/symbols.hpp>
 #include <heddle/sched/runtime_state.hpp>
+#include <heddle/sched/thread_agent.hpp>
 #include <heddle/sched/wait.hpp>
 
 #include <array>
@@ -32,16 +34,19 @@ struct awaited {
 };
 std::ostream& operator<<(std::ostream& out, const awaited& a);
 
-/// A fiber as it was found.
+/// A fiber as it was found; or a plain thread.
 struct sighting {
   static constexpr std::size_t most_frames = 48;
 
   void meet(fiber_record& r) noexcept;
   /// It is held where it is, its saved frame at `frame`.
   void look(const void* frame) noexcept;
+  /// It is held where it sleeps.
+  void look(const thread_agent& thread) noexcept;
+  std::string label() const;
 
-  fiber_record* who = nullptr;
-  std::uint64_t id = 0;
+  fiber_record* who = nullptr;  // null: a thread
+  std::uint64_t id = 0;         // the fiber's; the thread's as the system has it
   fiber_state state = fiber_state::not_started;
   awaited by;
   std::int64_t since_ns = 0;
@@ -57,7 +62,7 @@ class roll_call {
   void enter(const sighting& s);
   /// How many there are, and of what.
   void write_summary(std::ostream& out);
-  /// All that were entered, the few first.
+  /// All that were entered: threads, then fibers, the few first.
   void write_fibers(std::ostream& out);
   /// Where one is, and who started it.
   void write_trace(std::ostream& out, const sighting& s);
@@ -66,8 +71,9 @@ class roll_call {
   static constexpr std::size_t batch_room = 16;
   static constexpr std::size_t most_named = 4;  // of those that are alike
 
-  /// Fibers that are alike.
+  /// Those that are alike.
   struct herd {
+    bool are_threads;
     fiber_state state;
     awaited by;  // of the first
     const void* started_from;

@@ -57,6 +57,11 @@ owner owner_of(std::string_view name, std::string_view file) {
   if (is_our_header(file) || name == "heddle_fiber_entry") return owner::ours;
   if (file.find("/c++/") != std::string_view::npos) return owner::std;
   if (name.find("__gthread_") != std::string_view::npos) return owner::std;  // below libstdc++'s
+  // Below main(), and a thread's function.
+  if (name.starts_with("__libc_start")) return owner::std;
+  for (const char* below : {"_start", "start_thread", "clone", "clone3", "__clone3"}) {
+    if (name == below) return owner::std;
+  }
   if (!name.starts_with("_Z")) return owner::theirs;
   // Z: local to a function, whose name follows; N: nested; K and so on: qualifiers.
   name.remove_prefix(std::min(name.find_first_not_of("ZNKVRO", 2), name.size()));
@@ -89,6 +94,7 @@ code_line from_linker(const void* address) {
     char text[256];
     write_offset(info, address, text, sizeof text);
     found.function = text;
+    if (found.function.starts_with("libstdc++")) found.whose = owner::std;
   }
   return found;
 }

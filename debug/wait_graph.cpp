@@ -171,8 +171,7 @@ std::vector<std::vector<std::size_t>> graph::circles() {
 }
 
 /// Whether they wait for each other, at one instant.
-bool is_so(circle& c, const held_fibers& held) noexcept {
-  sleeping_threads threads;
+bool is_so(circle& c, const held_fibers& held, sleeping_threads& threads) noexcept {
   std::size_t fiber = 0;
   for (party& p : c.members) {
     const party before = p;
@@ -201,12 +200,17 @@ std::optional<circle> make_sure(const graph& of, const std::vector<std::size_t>&
     if (of.at(i).is_fiber()) records.push_back(&of.at(i).fiber());
   }
   std::vector<const void*> frames(records.size());
-  c.fibers.resize(records.size());
+  c.sightings.resize(ring.size());
   const held_fibers held(records.data(), frames.data(), records.size());
-  if (!is_so(c, held)) return std::nullopt;
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    c.fibers[i].meet(*records[i]);
-    c.fibers[i].look(frames[i]);
+  sleeping_threads threads;
+  if (!is_so(c, held, threads)) return std::nullopt;
+  auto each = c.sightings.begin();
+  for (std::size_t i = 0; i < records.size(); ++i, ++each) {
+    each->meet(*records[i]);
+    each->look(frames[i]);
+  }
+  for (const party& p : c.members) {
+    if (!p.is_fiber()) each++->look(static_cast<const thread_agent&>(*p.who));
   }
   return c;
 }

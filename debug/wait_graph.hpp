@@ -54,7 +54,7 @@ struct party {
 /// Each member waits for the next, the last for the first.
 struct circle {
   std::vector<party> members;
-  std::vector<sighting> fibers;  // those of the members that are fibers
+  std::vector<sighting> sightings;  // of them; those of fibers first
 };
 
 /// The circles that there are now; of those that share members one. While no runtime ends.

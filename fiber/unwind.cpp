@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// unwind: heddle_walk_from(frame, f, x) calls f(x). Its unwind information says that it was called
-//   from where the context was left: that its caller's registers lie in the frame that
-//   Boost.Context saved.
+// unwind: heddle_walk_from(registers, f, x) calls f(x). Its unwind information says that it was
+//   called from where the context was left: that its caller's registers lie in the frame that
+//   Boost.Context saved; or heddle_seen_from_outside, which saves them as that does.
 #include <heddle/fiber/switch.hpp>
 #include <heddle/fiber/unwind.hpp>
 
@@ -11,7 +11,7 @@
 #include <cstdint>
 
 extern "C" {
-void heddle_walk_from(const void* frame, void (*f)(void*), void* x) noexcept;
+void heddle_walk_from(const void* registers, void (*f)(void*), void* x) noexcept;
 }
 
 #if defined(__x86_64__)
@@ -47,6 +47,60 @@ heddle_walk_from:
   ret
   .cfi_endproc
   .size heddle_walk_from, . - heddle_walk_from
+
+  .p2align 4
+  .globl heddle_seen_from_outside
+  .hidden heddle_seen_from_outside
+  .type heddle_seen_from_outside, @function
+heddle_seen_from_outside:
+  .cfi_startproc
+  pushq %rbp
+  .cfi_adjust_cfa_offset 8
+  .cfi_rel_offset rbp, 0
+  pushq %rbx
+  .cfi_adjust_cfa_offset 8
+  .cfi_rel_offset rbx, 0
+  pushq %r15
+  .cfi_adjust_cfa_offset 8
+  .cfi_rel_offset r15, 0
+  pushq %r14
+  .cfi_adjust_cfa_offset 8
+  .cfi_rel_offset r14, 0
+  pushq %r13
+  .cfi_adjust_cfa_offset 8
+  .cfi_rel_offset r13, 0
+  pushq %r12
+  .cfi_adjust_cfa_offset 8
+  .cfi_rel_offset r12, 0
+  pushq $0
+  .cfi_adjust_cfa_offset 8
+  movq %rdi, %rax
+  movq %rsi, %rdi
+  movq %rsp, %rsi
+  call *%rax
+  addq $8, %rsp
+  .cfi_adjust_cfa_offset -8
+  popq %r12
+  .cfi_adjust_cfa_offset -8
+  .cfi_restore r12
+  popq %r13
+  .cfi_adjust_cfa_offset -8
+  .cfi_restore r13
+  popq %r14
+  .cfi_adjust_cfa_offset -8
+  .cfi_restore r14
+  popq %r15
+  .cfi_adjust_cfa_offset -8
+  .cfi_restore r15
+  popq %rbx
+  .cfi_adjust_cfa_offset -8
+  .cfi_restore rbx
+  popq %rbp
+  .cfi_adjust_cfa_offset -8
+  .cfi_restore rbp
+  ret
+  .cfi_endproc
+  .size heddle_seen_from_outside, . - heddle_seen_from_outside
 )");
 #elif defined(__aarch64__)
 // 0x00 d8 to d15; 0x40 x19 to x28; 0x90 x29 x30; 0xa0 where it goes on; above: the stack as it was
@@ -92,6 +146,40 @@ heddle_walk_from:
   ret
   .cfi_endproc
   .size heddle_walk_from, . - heddle_walk_from
+
+  .p2align 4
+  .globl heddle_seen_from_outside
+  .hidden heddle_seen_from_outside
+  .type heddle_seen_from_outside, %function
+heddle_seen_from_outside:
+  .cfi_startproc
+  sub sp, sp, #0xb0
+  .cfi_adjust_cfa_offset 0xb0
+  stp d8, d9, [sp, #0x00]
+  stp d10, d11, [sp, #0x10]
+  stp d12, d13, [sp, #0x20]
+  stp d14, d15, [sp, #0x30]
+  stp x19, x20, [sp, #0x40]
+  stp x21, x22, [sp, #0x50]
+  stp x23, x24, [sp, #0x60]
+  stp x25, x26, [sp, #0x70]
+  stp x27, x28, [sp, #0x80]
+  stp x29, x30, [sp, #0x90]
+  .cfi_rel_offset x29, 0x90
+  .cfi_rel_offset x30, 0x98
+  str x30, [sp, #0xa0]
+  mov x2, x0
+  mov x0, x1
+  mov x1, sp
+  blr x2
+  ldp x29, x30, [sp, #0x90]
+  .cfi_restore x29
+  .cfi_restore x30
+  add sp, sp, #0xb0
+  .cfi_adjust_cfa_offset -0xb0
+  ret
+  .cfi_endproc
+  .size heddle_seen_from_outside, . - heddle_seen_from_outside
 )");
 #endif
 
@@ -149,8 +237,12 @@ std::uintptr_t place_in(const void* machine) noexcept {
 }
 
 std::size_t addresses_of(const void* frame, const void** into, std::size_t room) noexcept {
+  return addresses_from(static_cast<const std::byte*>(frame) + registers_offset, into, room);
+}
+
+std::size_t addresses_from(const void* registers, const void** into, std::size_t room) noexcept {
   walk w{into, room, 2};
-  heddle_walk_from(static_cast<const std::byte*>(frame) + registers_offset, &run, &w);
+  heddle_walk_from(registers, &run, &w);
   return w.count;
 }
 

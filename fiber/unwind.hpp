@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // unwind: the return addresses on a stack: the caller's own, that which a signal interrupted, or
-//   that of a suspended context, which the C++ runtime's unwinder walks as if the context had
-//   called it. Nothing runs on that stack, and nothing is written there.
-//   Who asks for a suspended context's sees to it that it stays so. Nothing here allocates, and all
-//   may be called in a signal handler.
+//   that of a suspended context, or of a thread that sleeps in seen_from_outside(), which the C++
+//   runtime's unwinder walks as if they had called it. Nothing is written there.
+//   Who asks for another's sees to it that it stays where it is. Nothing here allocates, and all may
+//   be called in a signal handler.
 #pragma once
 
 #include <heddle/fiber/context.hpp>
@@ -16,6 +16,11 @@ namespace heddle::detail {
 std::size_t addresses_here(const void** into, std::size_t room) noexcept;
 /// The same for a context whose saved frame is at `frame`.
 std::size_t addresses_of(const void* frame, const void** into, std::size_t room) noexcept;
+/// The same for who is in heddle_seen_from_outside(f, x), which calls `f(x, registers)`; what its
+/// caller keeps in registers lies there.
+std::size_t addresses_from(const void* registers, const void** into, std::size_t room) noexcept;
+extern "C" void heddle_seen_from_outside(void (*f)(void* x, const void* registers) noexcept,
+                                         void* x) noexcept;
 /// The same in a signal handler, whose third argument `machine` is, for what it interrupted: first
 /// the place itself, as a return address after it would be.
 std::size_t addresses_at(const void* machine, const void** into, std::size_t room) noexcept;

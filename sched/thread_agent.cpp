@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // thread_agent: sleeping, and being seen asleep.
 #include <heddle/base/assert.hpp>
+#include <heddle/fiber/unwind.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/own_stack.hpp>
 #include <heddle/sched/process.hpp>
@@ -33,7 +34,6 @@ class seen_asleep {
       self.stack_bottom = here.bottom;
       self.stack_top = here.top;
     }
-    self.frame = stack_pointer();
     {
       const std::lock_guard hold(sleepers_lock);
       sleepers.push_back(self);
@@ -52,6 +52,22 @@ class seen_asleep {
   thread_agent& self_;
 };
 
+struct sleep_unlimited {
+  thread_agent& self;
+  const wait_note& note;
+  bool has_stops;
+};
+
+void sleep_seen(void* x, const void* registers) noexcept {
+  const auto& [self, note, has_stops] = *static_cast<sleep_unlimited*>(x);
+  self.registers = registers;
+  std::optional<seen_asleep> seen;
+  while (self.notified.load(std::memory_order_acquire) == 0) {  // (ta.1)
+    if (!seen) seen.emplace(self, note, has_stops);
+    futex_wait(self.notified, 0, no_deadline);
+  }
+}
+
 }  // namespace
 
 thread_agent::thread_agent() noexcept
@@ -69,7 +85,6 @@ std::uint64_t sleeping_threads::begun() noexcept {
 void sleep_until_notified(thread_agent& self, const wait_note& note, bool has_stops,
                           std::int64_t deadline_ns) noexcept {
   refuse_after_fork();
-  __builtin_unwind_init();  // what the callers keep in registers lies on the stack from here on
   if (deadline_ns == no_deadline && (self.is_over || has_begun_to_exit(self))) {
     sleep_until_notified(self, note, has_stops, real_now_ns() + exit_patience_ns);
     const bool still_waits = self.notified.load(std::memory_order_relaxed) == 0;
@@ -84,14 +99,14 @@ void sleep_until_notified(thread_agent& self, const wait_note& note, bool has_st
           "cancel() or join the fiber. Once halted, the default runtime's fibers stand still.");
     }
   }
-  std::optional<seen_asleep> seen;
+  if (deadline_ns == no_deadline) {
+    sleep_unlimited all{self, note, has_stops};
+    heddle_seen_from_outside(&sleep_seen, &all);
+    return;
+  }
   // (ta.1) acquire: what the waker did before ready() is seen; pairs with (wt.2).
   while (self.notified.load(std::memory_order_acquire) == 0) {
-    if (deadline_ns == no_deadline) {
-      if (!seen) seen.emplace(self, note, has_stops);
-    } else if (real_now_ns() >= deadline_ns) {
-      return;
-    }
+    if (real_now_ns() >= deadline_ns) return;
     futex_wait(self.notified, 0, deadline_ns);
   }
 }

@@ -88,17 +88,6 @@ extern constinit const owner_word fiber_itself;
 /// Of a blocking() call, whose wait is claimed when it begins. Always null.
 extern constinit const owner_word blocking_call;
 
-/// Where the caller is on its stack.
-inline const void* stack_pointer() noexcept {
-  const void* sp;
-#if defined(__x86_64__)
-  asm("movq %%rsp, %0" : "=r"(sp));
-#elif defined(__aarch64__)
-  asm("mov %0, sp" : "=r"(sp));
-#endif
-  return sp;
-}
-
 /// What a wait is for.
 struct wait_reason {
   const char* what;  // as in "waits to lock mutex 0x12345678": before the address. A literal

@@ -86,7 +86,13 @@ class lock_owner {
     return &this_agent();
 #else
     // A stack is one fiber's, or thread's: where it is, is cheaper than who.
-    return stack_pointer();
+    const void* sp;
+#if defined(__x86_64__)
+    asm("movq %%rsp, %0" : "=r"(sp));
+#elif defined(__aarch64__)
+    asm("mov %0, sp" : "=r"(sp));
+#endif
+    return sp;
 #endif
   }
 

@@ -3,6 +3,9 @@
 //   Says: ^heddle: deadlock: 2 fibers or threads wait for each other, for ever
 //   Says: (call 0x\w+, until thread \d+ has ended|which fiber \d+ 'saver' owns)$
 //   Says: (call 0x\w+, until thread \d+ has ended|which fiber \d+ 'saver' owns)$
+//   Says: ^thread \d+ waits to lock mutex 0x
+//   Says: #0 heddle::mutex::lock
+//   Says: blocking_circle\.cpp:\d
 //   Ends: SIGABRT
 #include <heddle/heddle.hpp>
 

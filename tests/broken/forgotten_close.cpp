@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // forgotten_close: nobody closes the channel that the consumers read to its end.
 //   Says: ^heddle: deadlock: all fibers wait \(4\), and nothing can wake one: no timer is set
-//   Says: ^  thread \d+ waits for the end of fiber \d+$
+//   Says: ^thread \d+ waits for the end of fiber \d+ for
+//   Says: #1 .*forgotten_close\.cpp:1\d
 //   Says: wait to receive from channel 0x|waits to receive from channel 0x
 //   Says: forgotten_close\.cpp:(21|22|23)
 //   Says: started by .*forgotten_close\.cpp:(20|21|22)
