@@ -24,6 +24,8 @@
 #include <new>
 #include <sstream>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -40,6 +42,8 @@ constexpr std::int64_t share = 100;               // of the time, that looking m
 // Where nothing runs, but nothing is certain either: when it is asked again. After the last one not
 // before something happens, so that a process that idles does so.
 constexpr std::int64_t first_gap_ns = 20'000'000, last_gap_ns = 320'000'000;
+// The memory of the process is read ever more rarely.
+constexpr std::int64_t last_leaks_gap_ns = 60'000'000'000;
 constexpr std::int64_t memory_gap_ns = 10'000'000'000;
 constexpr std::size_t most_told = 100;  // of a circle
 
@@ -68,9 +72,17 @@ class inspector {
   std::vector<party> told_;
   std::uint64_t instant_ = 0, told_instant_ = 0;
   std::int64_t gap_ns_ = first_gap_ns;
+  /// Fibers that one place has started. The more have been told, the more new ones it takes.
+  struct leaks_of_place {
+    bool is_news() const noexcept { return ids.size() > told && ids.size() >= 2 * told; }
+    std::unordered_set<std::uint64_t> ids;
+    std::size_t told = 0;
+  };
+
   std::int64_t look_for_leaks_at_ns_ = 0;  // not earlier
-  std::uint64_t leaks_instant_ = 0;        // at the last look for them
-  std::vector<std::uint64_t> told_leaks_;  // the fibers' ids, in order
+  std::int64_t leaks_gap_ns_ = look_every_ns;
+  std::uint64_t leaks_instant_ = 0;  // at the last look for them
+  std::unordered_map<const void*, leaks_of_place> leaks_;  // by the place
 };
 
 std::uint64_t inspector::sleeps() noexcept {
@@ -87,16 +99,18 @@ std::int64_t inspector::inspect(bool still) {
   const std::int64_t now = real_now_ns();
   const std::uint64_t sleeps_now = sleeps();
   std::int64_t again = no_deadline;
-  if (sleeps_now != sleeps_seen_ || settles_) {
-    if (now < look_at_ns_) return look_at_ns_;
-    const bool settles_now = sleeps_now != sleeps_seen_;
-    sleeps_seen_ = sleeps_now;
-    settles_ = look_for_circles() || settles_now;
-    if (settles_) again = look_at_ns_;
+  const bool settles_now = sleeps_now != sleeps_seen_;
+  if (settles_now || settles_) {
+    if (now >= look_at_ns_) {
+      sleeps_seen_ = sleeps_now;
+      settles_ = look_for_circles() || settles_now;
+    }
+    if (settles_ || settles_now) again = look_at_ns_;
   }
+  if (!still) return again;
   // A circle that the look may have missed is told first: it says more.
-  if (!still || settles_) return again;
-  return std::min({again, look_for_standstill(now), look_for_leaks(now)});
+  if (again == no_deadline) again = look_for_standstill(now);
+  return std::min(again, look_for_leaks(now));
 }
 
 bool inspector::is_news(const circle& c) const {
@@ -228,33 +242,30 @@ std::int64_t inspector::look_for_standstill(std::int64_t now) {
 // Whose wait all others have made endless by letting go of the channel, though the program goes on.
 // Returns when to look again.
 std::int64_t inspector::look_for_leaks(std::int64_t now) {
+  if (now < look_for_leaks_at_ns_) return look_for_leaks_at_ns_;
   const forecast before = look_ahead(true);
   if (!before.is_quiet || before.stands_still || before.instant == leaks_instant_)
     return no_deadline;
-  if (now < look_for_leaks_at_ns_) return look_for_leaks_at_ns_;
+  leaks_instant_ = before.instant;
   roll_call them;
   std::size_t count = 0;
   {
     const runtimes_stay here;
-    bool is_quiet = true;
-    const std::vector<sighting> leaks = find_leaks([&] {
-      is_quiet = is_quiet && instant_now() == before.instant;
-      return is_quiet;
-    });
-    look_for_leaks_at_ns_ = now + std::max(share * (real_now_ns() - now), look_every_ns);
+    const std::vector<sighting> leaks =
+        find_leaks([&] { return !process_exits() && instant_now() == before.instant; });
+    look_for_leaks_at_ns_ = real_now_ns() + std::max(share * (real_now_ns() - now), leaks_gap_ns_);
+    leaks_gap_ns_ = std::min(2 * leaks_gap_ns_, last_leaks_gap_ns);
     const forecast after = look_ahead(true);
-    if (!is_quiet || !after.is_quiet || after.instant != before.instant) return no_deadline;
-    leaks_instant_ = before.instant;
-    std::vector<std::uint64_t> all;
+    if (!after.is_quiet || after.instant != before.instant) return no_deadline;
+    for (const sighting& s : leaks) leaks_[s.started_from].ids.insert(s.id);
     for (const sighting& s : leaks) {
-      if (s.who->home->opts.deadlock == on_deadlock::ignore) continue;
-      all.push_back(s.id);
-      if (std::binary_search(told_leaks_.begin(), told_leaks_.end(), s.id)) continue;
+      if (!leaks_[s.started_from].is_news()) continue;
       them.enter(s);
       ++count;
     }
-    std::sort(all.begin(), all.end());
-    told_leaks_ = std::move(all);
+    for (auto& [place, known] : leaks_) {
+      if (known.is_news()) known.told = known.ids.size();
+    }
   }
   if (count == 0) return no_deadline;
   std::ostringstream text;

@@ -7,17 +7,19 @@
 //   its stack, its callable. Of channels in one select all are held if one is.
 //     1  a channel has more handles than its suspects' own memory has words that may be one:
 //        somebody else holds it
-//     2  what all others can reach is read: what can be written to in the process, but for what is
-//        heddle's, and for the parts of stacks where nobody is. A channel is held if its address is
+//     2  what all others can reach is read: all that is mapped, but for what is heddle's, and for
+//        the parts of stacks where nobody is. A channel is held if its address is
 //        there, or one in what is the own of a suspect who waits there
 //     3  who waits at a channel that is held is no suspect: what is its own is read in turn
 //   The suspects that are left can be woken by none but each other, who wait.
 //
-//   All that can run stands still, its registers in memory (thread_agent::registers, and the frames of
-//   suspended fibers). What this cannot see are addresses that are kept otherwise than as such, or
-//   outside the process. A word that looks like an address but is none, or is one no longer, hides
-//   a leak.
+//   All that can run stands still, its registers in memory (thread_agent::registers, and the frames
+//   of suspended fibers). What this cannot see are addresses that are kept otherwise than as such,
+//   or outside the process (but see kept_by_system). A word that looks like an address but is none,
+//   or is one no longer, hides a leak; so does an object on the heap that only a suspect refers to,
+//   for whose it is is not known.
 #include <heddle/base/sanitizer.hpp>
+#include <heddle/debug/kept_by_system.hpp>
 #include <heddle/debug/leak.hpp>
 #include <heddle/debug/process_memory.hpp>
 #include <heddle/sched/look.hpp>
@@ -58,7 +60,8 @@ struct belongings {
 
 class leak_search {
  public:
-  explicit leak_search(const std::function<bool()>& is_quiet) : memory_(notes_, is_quiet) {}
+  explicit leak_search(const std::function<bool()>& is_quiet)
+      : is_quiet_(is_quiet), memory_(notes_, is_quiet) {}
   std::vector<sighting> run();
 
  private:
@@ -70,9 +73,9 @@ class leak_search {
     belongings own;
   };
   struct channel {
-    const channel_core* core;  // it may be gone by now
-    std::size_t handles;
-    std::size_t chief;      // nearer to the one that speaks for all that selects join; or itself
+    const channel_core* core;   // it may be gone by now
+    std::uint32_t handles = 0;
+    std::size_t chief;  // nearer to the one that speaks for all that selects join; or itself
     std::size_t words = 0;  // that may be handles, in what is the suspects'
     // Of one that speaks for itself:
     bool is_held = false;
@@ -85,7 +88,7 @@ class leak_search {
   };
 
   bool collect(runtime_state& rt);
-  void look(fiber_record& r, const void* frame, const belongings& own);
+  void look(fiber_record& r, const void* frame);
   std::size_t number_of(const channel_core* core);
   std::size_t chief_of(std::size_t channel);
   void hold(std::size_t channel);
@@ -98,13 +101,14 @@ class leak_search {
   bool read_others();
   bool any_left();
 
+  const std::function<bool()>& is_quiet_;
   memory_apart notes_;
   process_memory memory_;
   std::pmr::vector<suspect> suspects_{&notes_};
   std::pmr::vector<channel> channels_{&notes_};
   std::pmr::unordered_map<const channel_core*, std::size_t> numbers_{&notes_};
   address_ranges others_{&notes_};    // in what is left out below
-  address_ranges left_out_{&notes_};  // of what can be written to
+  address_ranges left_out_{&notes_};  // of what is mapped
   std::pmr::vector<clue> clues_{&notes_};
   std::pmr::vector<std::size_t> newly_held_{&notes_};
   // Whether a page may have a clue, by a hash of its number.
@@ -130,6 +134,10 @@ const wait_note* waits_at_channels(const fiber_record& r) noexcept {
   return note;
 }
 
+bool is_told_of(const runtime_state& rt) noexcept {
+  return rt.opts.deadlock != on_deadlock::ignore;
+}
+
 template <class Visit>
 void for_each_channel(const wait_note& note, Visit visit) {
   if (note.why.what == in_a_select) {
@@ -142,8 +150,8 @@ void for_each_channel(const wait_note& note, Visit visit) {
 std::size_t leak_search::number_of(const channel_core* core) {
   const auto [at, is_new] = numbers_.emplace(core, channels_.size());
   if (is_new)
-    channels_.push_back({core, core->references(), channels_.size(), 0, false,
-                         std::pmr::vector<std::size_t>(&notes_)});
+    channels_.push_back(
+        {core, 0, channels_.size(), 0, false, std::pmr::vector<std::size_t>(&notes_)});
   return at->second;
 }
 
@@ -160,9 +168,15 @@ void leak_search::hold(std::size_t i) {
 }
 
 // Of one that is held where it is.
-void leak_search::look(fiber_record& r, const void* frame, const belongings& own) {
+void leak_search::look(fiber_record& r, const void* frame) {
+  const std::byte* const bottom = r.bound_stack->bottom;
+  const std::byte* const top = r.bound_stack->top;
+  // It may wait on a stack that its program has made; then all of its own is in use.
+  const bool is_there = frame >= bottom && frame < top;
+  const belongings own{address_range::of(is_there ? frame : bottom, top),
+                       address_range::of(r.callable(), r.callable_bytes())};
   std::size_t all = none;  // the channels where it waits
-  const wait_note* const note = waits_at_channels(r);
+  const wait_note* const note = is_told_of(*r.home) ? waits_at_channels(r) : nullptr;
   if (note != nullptr) {
     for_each_channel(*note, [&](const channel_core* core) {
       const std::size_t number = number_of(core);
@@ -175,7 +189,7 @@ void leak_search::look(fiber_record& r, const void* frame, const belongings& own
     left_out_.push_back(own.callable);
     return;
   }
-  others_.push_back(address_range::of(frame, r.bound_stack->top));
+  others_.push_back(own.frames);
   if (!r.callable_on_heap) others_.push_back(own.callable);
 }
 
@@ -188,19 +202,14 @@ bool leak_search::collect(runtime_state& rt) {
   const auto look_at_batch = [&] {
     const held_fibers held(records.data(), frames.data(), count);
     for (std::size_t i = 0; i < count; ++i) {
-      fiber_record& r = *records[i];
-      if (held.frame_of(i) == nullptr) {
-        all_stand = false;
-        continue;
-      }
-      look(r, frames[i],
-           {address_range::of(frames[i], r.bound_stack->top),
-            address_range::of(r.callable(), r.callable_bytes())});
+      all_stand = all_stand && held.frame_of(i) != nullptr;
+      if (all_stand) look(*records[i], frames[i]);
     }
     count = 0;
+    all_stand = all_stand && is_quiet_();
   };
   rt.records.for_each([&](fiber_record& r) {
-    if (!is_alive(r.phase.load(std::memory_order_relaxed))) return;
+    if (!all_stand || !is_alive(r.phase.load(std::memory_order_relaxed))) return;
     records[count] = &r;
     if (++count == batch_room) look_at_batch();
   });
@@ -258,7 +267,11 @@ bool leak_search::any_left() {
 
 // Step 1, of the suspects that are left; false: the memory cannot be read.
 bool leak_search::hold_those_with_other_handles() {
-  for (channel& c : channels_) c.words = 0;
+  for (channel& c : channels_) {
+    c.words = 0;
+    if (!memory_.copy(&c.handles, channel_core::references_of(c.core), sizeof c.handles))
+      return false;
+  }
   for (const suspect& s : suspects_) {
     if (channels_[s.channel].is_held) continue;
     for (const address_range& range : {s.own.frames, s.own.callable}) {
@@ -305,37 +318,40 @@ bool leak_search::read_others() {
     left_out_.push_back(address_range::of(bottom, top));
   });
   sleeping_threads().for_each([this](const thread_agent& each) {
-    if (each.stack_top != nullptr)
+    if (each.registers >= each.stack_bottom && each.registers < each.stack_top)
       left_out_.push_back(address_range::of(each.stack_bottom, each.registers));
   });
-  address_ranges writable(&notes_);
-  if (!memory_.list_writable(writable)) return false;
+  mapped_ranges mapped(&notes_);
+  if (!memory_.list(mapped)) return false;
   notes_.for_each([this](const address_range& own) { left_out_.push_back(own); });
   const auto by_start = [](const address_range& a, const address_range& b) {
     return a.from < b.from;
   };
   std::sort(left_out_.begin(), left_out_.end(), by_start);
-  std::sort(writable.begin(), writable.end(), by_start);
-  address_ranges to_read(&notes_);
+  std::sort(mapped.begin(), mapped.end(), by_start);
+  mapped_ranges to_read(&notes_);
   auto out = left_out_.begin();
   std::uint64_t sum = 0;
-  for (address_range each : writable) {
+  for (mapped_range each : mapped) {
     while (each.from < each.to) {
       while (out != left_out_.end() && out->to <= each.from) ++out;
       const std::uintptr_t stop =
           out == left_out_.end() ? each.to : std::clamp(out->from, each.from, each.to);
-      if (stop > each.from) to_read.push_back({each.from, stop});
+      if (stop > each.from) to_read.push_back({{each.from, stop}, each.is_private});
       sum += stop - each.from;
       each.from = out == left_out_.end() || out->from >= each.to ? each.to : out->to;
     }
   }
   if (sum > most_bytes) return false;
-  for (const address_ranges* all : {&others_, &to_read}) {
-    for (const address_range& each : *all) {
-      if (!read(each)) return false;
-    }
-  }
-  return true;
+  const auto hold_if_found = [this](std::uintptr_t word) {
+    if (const clue* c = find(word)) hold(c->channel);
+  };
+  return visit_words_kept_by_system(hold_if_found) &&
+         std::all_of(others_.begin(), others_.end(),
+                     [this](const address_range& each) { return read(each); }) &&
+         std::all_of(to_read.begin(), to_read.end(), [&](const mapped_range& each) {
+           return memory_.read_touched(each, hold_if_found);
+         });
 }
 
 std::vector<sighting> leak_search::run() {
@@ -360,12 +376,14 @@ std::vector<sighting> leak_search::run() {
     if (channels_[s.channel].is_held) continue;
     fiber_record* who = s.who;
     const void* frame = nullptr;
+    if (!is_quiet_()) return {};
     const held_fibers held(&who, &frame, 1);
     const wait_note* const note = frame == nullptr ? nullptr : waits_at_channels(*who);
     if (note == nullptr || note->since_ns != s.since_ns) return {};
     found.emplace_back().meet(*who);
     found.back().look(frame);
   }
+  if (!memory_.is_intact()) found.clear();
   return found;
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // process_memory: reading the memory of this process as the system shows it: what is gone is an
-//   error there, not a fault here. One thread uses an object.
+//   error there, not a fault here; and what nobody has touched stays so. One thread uses an object.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +24,12 @@ struct address_range {
   std::uintptr_t from = 0, to = 0;
 };
 using address_ranges = std::pmr::vector<address_range>;
+
+/// Of a mapping, or a part of one.
+struct mapped_range : address_range {
+  bool is_private = false;  // what is written there does not go into the file, if there is one
+};
+using mapped_ranges = std::pmr::vector<mapped_range>;
 
 /// Memory apart from the program's, for who reads that and must not find his own notes.
 class memory_apart : public std::pmr::memory_resource {
@@ -58,15 +66,13 @@ class process_memory {
  public:
   /// `go_on` is asked now and then; where it says no, what reads ends as if it could not.
   process_memory(memory_apart& notes, const std::function<bool()>& go_on);
-  ~process_memory();
-  process_memory(const process_memory&) = delete;
-  process_memory& operator=(const process_memory&) = delete;
 
-  /// Adds what can be written to, but for devices, in order. False: the system does not say.
-  bool list_writable(address_ranges& into) const;
+  /// Adds all that is mapped, in order, but for devices, which to read may do something. False: the
+  /// system does not say.
+  bool list(mapped_ranges& into) const;
 
-  /// Calls `visit(word)` with the aligned words of `range`; leaves out pages that nobody has
-  /// touched, or that are guards. False: the memory cannot be read.
+  /// Calls `visit(word)` with the aligned words of `range`, which is in use. False: the memory
+  /// cannot be read.
   template <class Visit>
   bool read(address_range range, Visit&& visit) {
     for (std::uintptr_t at = range.from / word_bytes * word_bytes; at < range.to && !failed_;) {
@@ -75,20 +81,58 @@ class process_memory {
     }
     return !failed_;
   }
+  /// The same, but for pages that are nowhere, since nobody has touched them, guards, and those of a
+  /// private mapping that are as in its file. False also if some are swapped out, which would bring
+  /// them back.
+  template <class Visit>
+  bool read_touched(mapped_range range, Visit&& visit) {
+    for (address_range run{range.from, range.from}; run.to < range.to && !failed_;) {
+      run = touched(run.to, range);
+      read(run, visit);
+    }
+    return !failed_;
+  }
+  /// Copies `bytes` from `at`, which may be gone. False: it is.
+  bool copy(void* into, const void* at, std::size_t bytes);
+  /// Whether nobody has closed, or replaced, what this reads from.
+  bool is_intact() const noexcept { return memory_.is_intact() && pages_map_.is_intact(); }
 
  private:
+  /// A file of /proc, unless somebody closes it who closes all descriptors.
+  class file {
+   public:
+    explicit file(const char* path) noexcept;
+    ~file();
+    file(const file&) = delete;
+    file& operator=(const file&) = delete;
+    bool is_intact() const noexcept;
+    /// How many bytes it has put `into`; 0: none.
+    std::size_t read(void* into, std::size_t bytes, std::uint64_t at) const noexcept;
+
+   private:
+    int descriptor_;
+    dev_t device_ = 0;
+    ino_t inode_ = 0;
+  };
+
   static constexpr std::size_t word_bytes = sizeof(std::uintptr_t);
   static constexpr std::size_t buffer_bytes = 256 * 1024;
 
+  bool goes_on();
   std::size_t fetch(std::uintptr_t& at, std::uintptr_t end);
-  std::uintptr_t first_touched(std::uintptr_t at, std::uintptr_t end);
+  address_range touched(std::uintptr_t at, const mapped_range& in);
+  void look_at_pages(std::uintptr_t first, std::uintptr_t end, bool are_private);
+  bool may_hold_addresses(std::uint64_t page) noexcept;
 
   const std::function<bool()>& go_on_;
-  int memory_;   // /proc/self/mem
-  int touched_;  // /proc/self/pagemap; -1: there is none
+  file memory_;     // /proc/self/mem
+  file pages_map_;  // /proc/self/pagemap
   bool failed_ = false;
   std::pmr::vector<std::uintptr_t> buffer_;
-  std::pmr::vector<std::uint64_t> pages_;  // as the pagemap tells of them
+  std::pmr::vector<std::uint64_t> pages_;     // as the map tells of them
+  std::pmr::vector<unsigned char> resident_;  // or mincore()
+  std::uintptr_t first_page_ = 0;          // of these
+  std::size_t known_pages_ = 0;
 };
 
 }  // namespace heddle::detail

@@ -113,7 +113,7 @@ blocking_pool::queued_job* blocking_pool::next_job() noexcept {
 }
 
 void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
-  const own_stack is_ours_between_calls;
+  own_stack between_calls;
   block_for(rt_);
   auto& thread = static_cast<thread_agent&>(this_thread_agent());
   std::int64_t leave_at = real_now_ns() + linger_ns;
@@ -123,7 +123,9 @@ void blocking_pool::serve(std::list<std::thread>::iterator self) noexcept {
     if (queued_job* next = next_job()) {
       agent& who = *next->who;
       thread.works_for = &next->job;
+      between_calls.lend(true);
       next->job.run(next->job);
+      between_calls.lend(false);
       thread.works_for = nullptr;
       ready(who);
       leave_at = real_now_ns() + linger_ns;

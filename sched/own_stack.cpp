@@ -27,7 +27,9 @@ own_stack::~own_stack() {
 
 void own_stack::for_each(const std::function<void(const void*, const void*)>& visit) {
   const std::lock_guard hold(own_stacks_lock);
-  own_stacks.for_each([&](const own_stack& each) { visit(each.bottom_, &each); });
+  own_stacks.for_each([&](const own_stack& each) {
+    if (!each.lent_.load(std::memory_order_relaxed)) visit(each.bottom_, &each);
+  });
 }
 
 stack_extent extent_of_this_stack() noexcept {

@@ -4,6 +4,7 @@
 //   Lock order: the list's lock, then nothing.
 #pragma once
 
+#include <heddle/base/atomic.hpp>
 #include <heddle/base/intrusive_list.hpp>
 
 #include <cstddef>
@@ -23,14 +24,17 @@ class own_stack : public list_hook {
  public:
   own_stack() noexcept;
   ~own_stack();
+  /// Whether it is somebody else's for the moment, who is called by the caller.
+  void lend(bool lent) noexcept { lent_.store(lent, std::memory_order_relaxed); }
   own_stack(const own_stack&) = delete;
   own_stack& operator=(const own_stack&) = delete;
 
-  /// Calls `visit` with the bottom and the top of each such part. It must not start or end threads.
+  /// Calls `visit` with the bottom and the top of each such part that is not lent. It must not start or end threads.
   static void for_each(const std::function<void(const void* bottom, const void* top)>& visit);
 
  private:
   const std::byte* bottom_;
+  atomic<bool> lent_{false};
 };
 
 }  // namespace heddle::detail

@@ -115,6 +115,8 @@ void run_body(fiber_record& self) noexcept {
     body->~Body();
   } else {
     delete body;
+    self.callable_on_heap = false;  // for who looks at it: there is none any more
+    self.works_for_at = 0;
   }
 }
 

@@ -156,7 +156,10 @@ class channel_core {
   }
   std::size_t capacity() const noexcept { return capacity_; }
 
-  std::uint32_t references() const noexcept { return references_.load(std::memory_order_relaxed); }
+  /// Where the number of its handles is kept: of one that may be gone.
+  static const atomic<std::uint32_t>* references_of(const channel_core* core) noexcept {
+    return &core->references_;
+  }
   void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   /// True for the last one.
   bool drop_reference() noexcept {
