@@ -81,7 +81,7 @@ class inspector {
 
   std::int64_t look_for_leaks_at_ns_ = 0;  // not earlier
   std::int64_t leaks_gap_ns_ = look_every_ns;
-  std::uint64_t leaks_instant_ = 0;  // at the last look for them
+  std::uint64_t leaks_instant_ = 0;                        // at the last look for them
   std::unordered_map<const void*, leaks_of_place> leaks_;  // by the place
 };
 
@@ -128,9 +128,9 @@ std::string as_edge(const party& from, const party& to) {
     return text.str();
   }
   text << " " << from.object << (from.is_lock ? ", which " : ", until ") << to.label()
-       << (!from.is_lock                         ? " has ended"
+       << (!from.is_lock                       ? " has ended"
            : to.shares_what_is_wanted_by(from) ? " shares"
-                                                 : " owns");
+                                               : " owns");
   return text.str();
 }
 
@@ -143,8 +143,8 @@ void tell(const circle& c, std::ostream& text) {
   if (size == 1) {
     text << "heddle: deadlock: " << c.members[0].label() << " waits for itself";
   } else {
-    text << "heddle: deadlock: " << size
-         << (all_fibers ? " fibers" : " fibers or threads") << " wait for each other";
+    text << "heddle: deadlock: " << size << (all_fibers ? " fibers" : " fibers or threads")
+         << " wait for each other";
   }
   text << ", for ever" << (all_locks ? "" : " (unless one is cancelled)") << ":\n";
   for (std::size_t i = 0; i < std::min(size, most_told); ++i) {

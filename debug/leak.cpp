@@ -3,8 +3,8 @@
 //   nothing of types: whatever looks like an address is one.
 //
 //   Suspects are fibers that send to, or receive from, a channel, or select among several, without
-//   a limit in time, and that nobody has the means to cancel. What is a suspect's own: the frames on
-//   its stack, its callable. Of channels in one select all are held if one is.
+//   a limit in time, and that nobody has the means to cancel. What is a suspect's own: the frames
+//   on its stack, its callable. Of channels in one select all are held if one is.
 //     1  a channel has more handles than its suspects' own memory has words that may be one:
 //        somebody else holds it
 //     2  what all others can reach is read: all that is mapped, but for what is heddle's, and for
@@ -73,9 +73,9 @@ class leak_search {
     belongings own;
   };
   struct channel {
-    const channel_core* core;   // it may be gone by now
+    const channel_core* core;  // it may be gone by now
     std::uint32_t handles = 0;
-    std::size_t chief;  // nearer to the one that speaks for all that selects join; or itself
+    std::size_t chief;      // nearer to the one that speaks for all that selects join; or itself
     std::size_t words = 0;  // that may be handles, in what is the suspects'
     // Of one that speaks for itself:
     bool is_held = false;

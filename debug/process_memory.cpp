@@ -42,8 +42,8 @@ struct mapping {
     if (begins_with("[v")) return false;  // the system's own, for clocks
     if (path[0] != '/' || begins_with("/dev/zero")) return true;
     struct stat there {};
-    const bool is_device = ::stat(path, &there) == 0 &&
-                           (S_ISCHR(there.st_mode) || S_ISBLK(there.st_mode));
+    const bool is_device =
+        ::stat(path, &there) == 0 && (S_ISCHR(there.st_mode) || S_ISBLK(there.st_mode));
     return !is_device && !begins_with("/sys/");
   }
 
@@ -152,9 +152,9 @@ void process_memory::look_at_pages(std::uintptr_t first, std::uintptr_t end, boo
   if (!goes_on()) return;
   const std::size_t count = std::min<std::size_t>(end - first, pages_at_once);
   if (are_private) {
-    known_pages_ = pages_map_.read(pages_.data(), count * sizeof pages_[0],
-                                   first * sizeof pages_[0]) /
-                   sizeof pages_[0];
+    known_pages_ =
+        pages_map_.read(pages_.data(), count * sizeof pages_[0], first * sizeof pages_[0]) /
+        sizeof pages_[0];
   } else if (::mincore(reinterpret_cast<void*>(first * page_size()), count * page_size(),
                        resident_.data()) == 0) {
     // Others may have put something there, or this process by another address.

@@ -81,9 +81,9 @@ class process_memory {
     }
     return !failed_;
   }
-  /// The same, but for pages that are nowhere, since nobody has touched them, guards, and those of a
-  /// private mapping that are as in its file. False also if some are swapped out, which would bring
-  /// them back.
+  /// The same, but for pages that are nowhere, since nobody has touched them, guards, and those of
+  /// a private mapping that are as in its file. False also if some are swapped out, which would
+  /// bring them back.
   template <class Visit>
   bool read_touched(mapped_range range, Visit&& visit) {
     for (address_range run{range.from, range.from}; run.to < range.to && !failed_;) {
@@ -131,7 +131,7 @@ class process_memory {
   std::pmr::vector<std::uintptr_t> buffer_;
   std::pmr::vector<std::uint64_t> pages_;     // as the map tells of them
   std::pmr::vector<unsigned char> resident_;  // or mincore()
-  std::uintptr_t first_page_ = 0;          // of these
+  std::uintptr_t first_page_ = 0;             // of these
   std::size_t known_pages_ = 0;
 };
 

@@ -99,7 +99,8 @@ std::size_t addresses_of_running(worker& w, std::uint64_t id, const void** into,
   }
   const std::int64_t give_up = real_now_ns() + patience_ns;
   // (rn.4) acquire: sees the answer; pairs with (rn.3).
-  for (backoff wait; stage.load(std::memory_order_acquire) != request_state::answered; wait.pause()) {
+  for (backoff wait; stage.load(std::memory_order_acquire) != request_state::answered;
+       wait.pause()) {
     request_state expected = request_state::wanted;
     if (real_now_ns() >= give_up &&
         stage.compare_exchange_strong(expected, request_state::free, std::memory_order_relaxed,

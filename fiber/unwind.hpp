@@ -2,8 +2,8 @@
 // unwind: the return addresses on a stack: the caller's own, that which a signal interrupted, or
 //   that of a suspended context, or of a thread that sleeps in seen_from_outside(), which the C++
 //   runtime's unwinder walks as if they had called it. Nothing is written there.
-//   Who asks for another's sees to it that it stays where it is. Nothing here allocates, and all may
-//   be called in a signal handler.
+//   Who asks for another's sees to it that it stays where it is. Nothing here allocates, and all
+//   may be called in a signal handler.
 #pragma once
 
 #include <heddle/fiber/context.hpp>

@@ -29,7 +29,8 @@ class own_stack : public list_hook {
   own_stack(const own_stack&) = delete;
   own_stack& operator=(const own_stack&) = delete;
 
-  /// Calls `visit` with the bottom and the top of each such part that is not lent. It must not start or end threads.
+  /// Calls `visit` with the bottom and the top of each such part that is not lent. It must not
+  /// start or end threads.
   static void for_each(const std::function<void(const void* bottom, const void* top)>& visit);
 
  private:

@@ -62,7 +62,8 @@ void sleep_seen(void* x, const void* registers) noexcept {
   const auto& [self, note, has_stops] = *static_cast<sleep_unlimited*>(x);
   self.registers = registers;
   std::optional<seen_asleep> seen;
-  while (self.notified.load(std::memory_order_acquire) == 0) {  // (ta.1)
+  // (ta.1) acquire: what the waker did before ready() is seen; pairs with (wt.2).
+  while (self.notified.load(std::memory_order_acquire) == 0) {
     if (!seen) seen.emplace(self, note, has_stops);
     futex_wait(self.notified, 0, no_deadline);
   }
@@ -104,7 +105,7 @@ void sleep_until_notified(thread_agent& self, const wait_note& note, bool has_st
     heddle_seen_from_outside(&sleep_seen, &all);
     return;
   }
-  // (ta.1) acquire: what the waker did before ready() is seen; pairs with (wt.2).
+  // (ta.2) acquire: as (ta.1); pairs with (wt.2).
   while (self.notified.load(std::memory_order_acquire) == 0) {
     if (real_now_ns() >= deadline_ns) return;
     futex_wait(self.notified, 0, deadline_ns);

@@ -28,7 +28,7 @@ struct thread_agent : agent, list_hook {
   const void* works_for = nullptr;  // the blocking() call that it runs
   const std::byte* stack_bottom = nullptr;
   const std::byte* stack_top = nullptr;  // null: not known (yet)
-  const void* registers = nullptr;  // while it sleeps, for addresses_from(); below is nobody's
+  const void* registers = nullptr;       // while it sleeps, for addresses_from(); below is nobody's
   long thread_id = 0;
   bool is_over = false;  // a runtime's, that ends: only its thread-locals are left to be destroyed
 };

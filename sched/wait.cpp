@@ -79,8 +79,8 @@ void ready(agent& who, place where) noexcept {
     return;
   }
   auto& thread = static_cast<thread_agent&>(who);
-  // (wt.2) release: orders what the waker did before; pairs with (wt.5), (ta.1). The thread may be
-  // gone after the store; the wake needs only the address.
+  // (wt.2) release: orders what the waker did before; pairs with (wt.5), (ta.1), (ta.2). The thread
+  // may be gone after the store; the wake needs only the address.
   thread.notified.store(1, std::memory_order_release);
   futex_wake(&thread.notified);
 }

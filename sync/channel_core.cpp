@@ -30,8 +30,7 @@ void channel_core::withdraw(line& at, channel_waiter& w, spin_lock& guard) noexc
 // opened as soon as the waiter is linked: who finds it needs `guard`.
 wait_end channel_core::wait(line& at, spin_lock& guard, spin_lock* other, void* value,
                             std::int64_t deadline_ns, turn* mine) {
-  waiting wait(true,
-               {&at == &in_.receivers ? to_receive_from_channel : to_send_to_channel, this});
+  waiting wait(true, {&at == &in_.receivers ? to_receive_from_channel : to_send_to_channel, this});
   channel_waiter me(wait.who(), wait.claim(), value);
   enqueue(at, me, mine);
   if (other != nullptr) other->unlock();

@@ -92,7 +92,8 @@ void beside_another_stack(heddle::wait_group& waiting) {
     there.uc_stack.ss_sp = stack.get();
     there.uc_stack.ss_size = 64 * 1024;
     there.uc_link = &here;
-    ::makecontext(&there, [] { heddle::this_fiber::sleep_for(quiet); }, 0);
+    ::makecontext(
+        &there, [] { heddle::this_fiber::sleep_for(quiet); }, 0);
     ::swapcontext(&here, &there);
     own.close();
   });

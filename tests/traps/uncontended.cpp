@@ -20,7 +20,7 @@
 namespace {
 // The calling thread's: what the watchdog needs meanwhile does not count.
 constinit thread_local long allocations = 0;
-}
+}  // namespace
 
 void* operator new(std::size_t bytes) {
   ++allocations;
