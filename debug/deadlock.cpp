@@ -158,16 +158,6 @@ void tell(const circle& c, std::ostream& text) {
   text << "\n";
 }
 
-/// Plain threads that wait.
-void enter_threads(roll_call& into) {
-  std::array<sighting, most_told> all;
-  std::size_t count = 0;
-  sleeping_threads().for_each([&](const thread_agent& each) {
-    if (count < most_told) all[count++].look(each);
-  });
-  for (std::size_t i = 0; i < count; ++i) into.enter(all[i]);
-}
-
 // Whether somebody could not be looked at.
 bool inspector::look_for_circles() {
   std::vector<party> told;
@@ -231,7 +221,7 @@ std::int64_t inspector::look_for_standstill(std::int64_t now) {
        << "and all threads of the process (" << f.threads
        << ") are heddle's own, or wait in heddle themselves"
        << (known.empty() ? "" : "; beside those told above") << ":\n";
-  enter_threads(all);
+  for (const sighting& s : look_at_threads<sighting>()) all.enter(s);
   all.write_fibers(text);
   text << "\n";
   say(text.str());

@@ -43,17 +43,24 @@ void sighting::look(const void* frame) noexcept {
     by = awaited(note->why);
     since_ns = note->since_ns;
   }
-  frame_count = addresses_of(frame, frames.data(), most_frames);
+  frame_count = 0;
+  // Not on a stack of the program's own, of which nobody knows where it ends.
+  const stack& s = *who->bound_stack;
+  if (frame >= s.bottom && frame < s.top)
+    frame_count = addresses_of(frame, frames.data(), most_frames);
 }
 
-void sighting::look(const thread_agent& thread) noexcept {
+bool sighting::look(const thread_agent& thread) noexcept {
   who = nullptr;
   id = static_cast<std::uint64_t>(thread.thread_id);
   state = fiber_state::waits;
   by = awaited(thread.note->why);
   since_ns = thread.note->since_ns;
   started_from = nullptr;
-  frame_count = addresses_from(thread.registers, frames.data(), most_frames);
+  frame_count = 0;
+  if (thread.registers >= thread.stack_bottom && thread.registers < thread.stack_top)
+    frame_count = addresses_from(thread.registers, frames.data(), most_frames);
+  return true;
 }
 
 std::string sighting::label() const {
@@ -225,10 +232,15 @@ void roll_call::write_frames(std::ostream& out, const std::vector<const void*>& 
   auto first = std::find_if(lines.begin(), lines.end(), is_theirs);
   auto last = std::find_if(lines.rbegin(), lines.rend(), is_theirs).base();
   if (first == lines.end()) {
-    // All of theirs was inlined, and no debug information says so: its types are in our names.
-    first = last = lines.empty() ? first : std::prev(lines.end());
-    while (first != lines.begin() && !names_theirs((*first)->function)) --first;
-    last = first == lines.end() ? first : std::next(first);
+    // All of theirs was inlined, and no debug information says so: its types are in our names. Or
+    // it was left by a jump, and only what it called is there.
+    const auto is_ours = [](const code_line* l) { return l->whose == owner::ours; };
+    auto outermost = std::find_if(lines.rbegin(), lines.rend(), [&](const code_line* l) {
+      return is_ours(l) && names_theirs(l->function);
+    });
+    if (outermost == lines.rend()) outermost = std::find_if(lines.rbegin(), lines.rend(), is_ours);
+    last = outermost.base();
+    first = last == lines.begin() ? last : std::prev(last);
   } else {
     while (first != lines.begin() && (*std::prev(first))->whose == owner::std) --first;
     if (first != lines.begin()) --first;

@@ -41,8 +41,8 @@ struct sighting {
   void meet(fiber_record& r) noexcept;
   /// It is held where it is, its saved frame at `frame`.
   void look(const void* frame) noexcept;
-  /// It is held where it sleeps.
-  void look(const thread_agent& thread) noexcept;
+  /// It is held where it sleeps. Always true.
+  bool look(const thread_agent& thread) noexcept;
   std::string label() const;
 
   fiber_record* who = nullptr;  // null: a thread
@@ -54,6 +54,23 @@ struct sighting {
   std::size_t frame_count = 0;
   std::array<const void*, most_frames> frames;
 };
+
+/// What is seen of the plain threads that sleep until they are notified: of those where `look` is
+/// true.
+template <class Seen>
+std::vector<Seen> look_at_threads() {
+  std::vector<Seen> all;
+  for (std::size_t room = 64;; room *= 2) {
+    all.resize(room);
+    std::size_t there = 0, seen = 0;
+    // Nothing is allocated meanwhile.
+    sleeping_threads().for_each([&](thread_agent& each) {
+      if (++there <= room && all[seen].look(each)) ++seen;
+    });
+    all.resize(seen);
+    if (there <= room) return all;
+  }
+}
 
 class roll_call {
  public:

@@ -59,7 +59,8 @@ owner owner_of(std::string_view name, std::string_view file) {
   if (name.find("__gthread_") != std::string_view::npos) return owner::std;  // below libstdc++'s
   // Below main(), and a thread's function.
   if (name.starts_with("__libc_start")) return owner::std;
-  for (const char* below : {"_start", "start_thread", "clone", "clone3", "__clone3"}) {
+  for (const char* below : {"_start", "start_thread", "clone", "clone3", "__clone3",
+                            "__call_tls_dtors", "execute_native_thread_routine"}) {
     if (name == below) return owner::std;
   }
   if (!name.starts_with("_Z")) return owner::theirs;

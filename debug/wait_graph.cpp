@@ -87,12 +87,8 @@ void graph::collect(runtime_state& rt) {
 
 graph::graph() {
   for (runtime_cursor rt; rt.here() != nullptr; rt.next()) collect(*rt.here());
-  std::array<party, batch_room> threads;  // more are not looked at: nothing is allocated meanwhile
-  std::size_t count = 0;
-  sleeping_threads().for_each([&](thread_agent& each) {
-    if (count < batch_room && threads[count].look(each)) ++count;
-  });
-  all_.insert(all_.end(), threads.begin(), threads.begin() + static_cast<std::ptrdiff_t>(count));
+  const std::vector<party> threads = look_at_threads<party>();
+  all_.insert(all_.end(), threads.begin(), threads.end());
   for (std::size_t i = 0; i < all_.size(); ++i) {
     const party& p = all_[i];
     by_thing_.emplace(p.who, i);

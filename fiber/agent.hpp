@@ -91,20 +91,15 @@ struct held_locks {
     const char* kind;
     bool is_shared;
   };
-  bool has(const void* lock) const noexcept { return find(lock) != nullptr; }
   bool shares(const void* lock) const noexcept {
-    const one* const it = find(lock);
-    return it != nullptr && it->is_shared;
-  }
-  const one* find(const void* lock) const noexcept {
     for (std::size_t i = 0; i < count; ++i) {
-      if (all[i].lock == lock) return &all[i];
+      if (all[i].lock == lock && all[i].is_shared) return true;
     }
-    return nullptr;
+    return false;
   }
   one all[room];
   std::size_t count = 0;
-  bool is_complete = true;  // there always was room
+  std::size_t unknown = 0;  // for which there was no room
 };
 #endif
 

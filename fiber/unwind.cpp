@@ -42,7 +42,7 @@ heddle_walk_from:
   call *%rax
   .cfi_restore_state
   popq %rbx
-  .cfi_adjust_cfa_offset -8
+  .cfi_def_cfa rsp, 8
   .cfi_restore rbx
   ret
   .cfi_endproc
@@ -140,7 +140,7 @@ heddle_walk_from:
   ldr x19, [sp, #16]
   .cfi_restore x19
   ldp x29, x30, [sp], #32
-  .cfi_adjust_cfa_offset -32
+  .cfi_def_cfa sp, 0
   .cfi_restore x29
   .cfi_restore x30
   ret

@@ -8,8 +8,10 @@
 #include <heddle/sched/thread_agent.hpp>
 #include <heddle/sched/wait.hpp>
 
+#include <pthread.h>
 #include <unistd.h>
 
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -28,7 +30,7 @@ class seen_asleep {
     if (self.thread_id == 0) self.thread_id = ::gettid();
     self.note = &note;
     self.is_tied = note.why.owner != nullptr && !has_stops;
-    if (self.is_tied && self.stack_top == nullptr) {
+    if (self.stack_top == nullptr) {
       // By which others know what is its.
       const stack_extent here = extent_of_this_stack();
       self.stack_bottom = here.bottom;
@@ -72,7 +74,15 @@ void sleep_seen(void* x, const void* registers) noexcept {
 }  // namespace
 
 thread_agent::thread_agent() noexcept
-    : agent(false), choices(random_source(static_cast<std::uint64_t>(real_now_ns()))) {}
+    : agent(false), choices(random_source(static_cast<std::uint64_t>(real_now_ns()))) {
+  // In the child of a fork() there are no sleepers.
+  [[maybe_unused]] static const int done =
+      ::pthread_atfork([] { sleepers_lock.lock(); }, [] { sleepers_lock.unlock(); },
+                       [] {
+                         std::construct_at(&sleepers);
+                         sleepers_lock.unlock();
+                       });
+}
 
 sleeping_threads::sleeping_threads() noexcept { sleepers_lock.lock(); }
 sleeping_threads::~sleeping_threads() { sleepers_lock.unlock(); }

@@ -16,6 +16,7 @@ namespace heddle::detail {
 namespace {
 constexpr std::int64_t look_every_ns = 100'000'000;  // at least
 constexpr std::int64_t name_after_ns = 1'000'000'000;
+constexpr std::int64_t stopped_ns = 500'000'000;  // without a look: the process was stopped
 constexpr std::int64_t trim_every_ns = 250'000'000;
 constexpr std::uint32_t trim_after_turns = 4;  // a second of idleness
 constexpr std::int64_t livelock_ns = 10'000'000'000;
@@ -57,22 +58,24 @@ void watchdog::run() noexcept {
     // (wd.2) acquire: sees the order to stop; pairs with (wd.1).
     if (stop_.load(std::memory_order_acquire)) return;
     const std::int64_t now = real_now_ns();
+    if (now - seen_at_ns_ > stopped_ns) pass_over(now - seen_at_ns_);
+    seen_at_ns_ = now;
     const bool running = anybody_runs();
     if (now >= next_trim) {
       stacks_to_trim = rt_.stacks.trim(trim_after_turns);
       next_trim = now + trim_every_ns;
     }
     // Where address space or mappings ran out, others in the process may have given some back.
-    const bool starving = rt_.starved_count.load(std::memory_order_relaxed) > 0;
-    if (running || starving) {
+    const unsigned starving = rt_.starved_count.load(std::memory_order_relaxed);
+    if (running || starving > 0) {
       stacks_to_trim = true;
       rt_.hands_full.fetch_add(1, std::memory_order_relaxed);
-      if (starving) rt_.stack_came_free();
+      if (starving > 0) rt_.stack_came_free();
       look(now);
       rt_.hands_full.fetch_sub(1, std::memory_order_relaxed);
       tell_long_runs();
       look_for_livelock(now);
-      look_for_starvation(now);
+      look_for_starvation(now, starving);
       (void)inspect(false);
       futex_wait(word_, word, now + period);
       continue;
@@ -91,6 +94,13 @@ void watchdog::run() noexcept {
     }
     asleep_.store(false, std::memory_order_relaxed);
   }
+}
+
+// The process was stopped, by a signal or a debugger, for about `gap`: that is nobody's time.
+void watchdog::pass_over(std::int64_t gap) noexcept {
+  for (sample& each : samples_) each.since_ns += gap;
+  if (yielding_.since_ns != 0) yielding_.since_ns += gap;
+  if (starving_.since_ns != 0) starving_.since_ns += gap;
 }
 
 bool watchdog::anybody_runs() noexcept {
@@ -188,13 +198,13 @@ void watchdog::look_for_livelock(std::int64_t now) noexcept {
 }
 
 // Fibers that are to run, and cannot: who holds the stacks may wait for them.
-void watchdog::look_for_starvation(std::int64_t now) noexcept {
-  const unsigned waiting = rt_.starved_count.load(std::memory_order_relaxed);
+void watchdog::look_for_starvation(std::int64_t now, unsigned waiting) noexcept {
+  if (rt_.halted.load(std::memory_order_relaxed)) return;
   std::uint64_t finished = 0;
   for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i)
     finished += rt_.worker_at(i)->finished.load(std::memory_order_relaxed);
   if (waiting == 0 || starving_.since_ns == 0 || finished != starving_.finished) {
-    starving_ = {waiting == 0 ? 0 : now, finished, starving_.told};
+    starving_ = {waiting == 0 ? 0 : now, finished, waiting != 0 && starving_.told};
     return;
   }
   if (starving_.told || now - starving_.since_ns < name_after_ns) return;

@@ -79,7 +79,8 @@ class watchdog {
   void run() noexcept;
   void look(std::int64_t now) noexcept;
   void look_for_livelock(std::int64_t now) noexcept;
-  void look_for_starvation(std::int64_t now) noexcept;
+  void look_for_starvation(std::int64_t now, unsigned waiting) noexcept;
+  void pass_over(std::int64_t gap) noexcept;
   void tell_long_runs() noexcept;
   bool somebody_waits(unsigned stuck) noexcept;
   bool anybody_runs() noexcept;
@@ -90,6 +91,7 @@ class watchdog {
   std::vector<sample> samples_;  // the watchdog's own
   only_yields yielding_;         // the same
   starvation starving_;          // the same
+  std::int64_t seen_at_ns_ = 0;  // the same: when it last looked
   atomic<std::uint32_t> word_{0};
   atomic<bool> asleep_{false};
   atomic<bool> stop_{false};

@@ -5,6 +5,8 @@
 
 #if defined(HEDDLE_ASSERTIONS)
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <array>
 #include <mutex>
@@ -39,6 +41,9 @@ class lock_graph {
   /// `who` has waited for it, or would have, and owns others.
   void locked(agent& who, held_lock lock);
   void forget(const void* lock);
+  /// While the process forks: the child finds it as it is.
+  void stand_still() noexcept { lock_.lock(); }
+  void go_on() noexcept { lock_.unlock(); }
 
  private:
   bool note(step& s, const agent& who);
@@ -157,11 +162,21 @@ void lock_graph::forget(const void* lock) {
   });
 }
 
+void before_fork() noexcept;
+void after_fork() noexcept;
+
 /// Null where there was no memory for it.
 lock_graph* all_locks() noexcept {
-  static lock_graph* const one = new (std::nothrow) lock_graph;  // never destroyed
+  static lock_graph* const one = [] {
+    lock_graph* const made = new (std::nothrow) lock_graph;  // never destroyed
+    if (made != nullptr) ::pthread_atfork(&before_fork, &after_fork, &after_fork);
+    return made;
+  }();
   return one;
 }
+
+void before_fork() noexcept { all_locks()->stand_still(); }
+void after_fork() noexcept { all_locks()->go_on(); }
 
 template <class F>
 void with_all_locks(F f) noexcept {
@@ -178,7 +193,7 @@ void add(held_locks& held, held_lock lock) noexcept {
   if (held.count < held_locks::room) {
     held.all[held.count++] = lock;
   } else {
-    held.is_complete = false;
+    ++held.unknown;
   }
 }
 
@@ -204,6 +219,7 @@ void note_unlocked(agent& who, const void* lock) noexcept {
     --held.count;
     return;
   }
+  if (held.unknown > 0) --held.unknown;
 }
 
 void forget_lock(const void* lock) noexcept {

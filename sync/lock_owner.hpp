@@ -45,7 +45,7 @@ class lock_owner {
   void drop_sharer([[maybe_unused]] const void* lock) noexcept {
 #if defined(HEDDLE_ASSERTIONS)
     agent& self = this_agent();
-    HEDDLE_CHECK(self.held.shares(lock) || !self.held.is_complete || process_exits(),
+    HEDDLE_CHECK(self.held.shares(lock) || self.held.unknown > 0 || process_exits(),
                  "%s %p: unlock_shared() by %p, who does not share it", kind_, lock, caller());
     note_unlocked(self, lock);
 #endif
@@ -64,8 +64,10 @@ class lock_owner {
   }
   /// For whoever is about to wait for `lock`.
   void expect_not_caller(const void* lock) const noexcept {
-    HEDDLE_CHECK(!is_caller() && !this_agent().held.has(lock),
-                 "%s %p is locked by its owner, who would wait for itself", kind_, lock);
+    HEDDLE_CHECK(!is_caller(), "%s %p is locked by its owner, who would wait for itself", kind_,
+                 lock);
+    HEDDLE_CHECK(!this_agent().held.shares(lock), "%s %p is locked by who shares it already", kind_,
+                 lock);
   }
   /// For the destructor of `lock`. Whoever stands still when the process exits may own it, or wait
   /// for it.

@@ -22,7 +22,8 @@ int ask() {
 
 int main() {
   return heddle::run([] {
-    const int answer = ask();
+    // On a stack of its own, where what it leaves hides nothing.
+    const int answer = heddle::async(ask).get();
     heddle::this_fiber::sleep_for(1s);
     return answer == -1 ? 0 : 1;
   });

@@ -27,7 +27,7 @@ void hire() {
 
 int main() {
   heddle::run([] {
-    hire();
+    heddle::fiber(hire).join();  // on a stack of its own, where what it leaves hides nothing
     heddle::this_fiber::sleep_for(1s);
   });
   return 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// out_of_stacks: the fibers that have stacks wait for others, which are to have one when they run.
-//   Says: ^heddle: fibers \(\d+\) have waited for stacks for 1 s, and none can be had until
+// out_of_stacks: the fibers that have stacks wait for one that is to have one when it runs.
+//   Says: ^heddle: fibers \(1\) have waited for stacks for 1 s, and none can be had until
 //   Not with: AddressSanitizer, ThreadSanitizer, which need the address space
 //   Ends: 0
 #include <heddle/heddle.hpp>
@@ -26,15 +26,20 @@ int main() {
   return heddle::run({.workers = 1, .stack_size = stack_size}, [] {
     const rlimit little{address_space() + 4 * stack_size, RLIM_INFINITY};
     ::setrlimit(RLIMIT_AS, &little);
-    heddle::latch all(100);
+    heddle::event go_on;
     heddle::wait_group them;
-    int started = 0;
-    for (; started < 100; ++started) {
-      them.go([&] { all.arrive_and_wait(); });
+    int run = 0;
+    for (int started = 0; run == started; ++started) {  // until one has no stack
+      them.go([&] {
+        ++run;
+        go_on.wait();
+      });
+      heddle::this_fiber::sleep_for(1ms);
     }
     heddle::this_fiber::sleep_for(1'500ms);
     const rlimit enough{RLIM_INFINITY, RLIM_INFINITY};
     ::setrlimit(RLIMIT_AS, &enough);
+    go_on.set();
     them.wait();
     return 0;
   });

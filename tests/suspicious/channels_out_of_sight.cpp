@@ -2,7 +2,7 @@
 // channels_out_of_sight: fibers that wait at channels which others can reach, but by no word on a
 // stack of heddle's, or on the heap.
 //   Silent
-//   Not with: ThreadSanitizer, which knows nothing of swapcontext
+//   Not with: ThreadSanitizer, AddressSanitizer, which do not know, or like, swapcontext
 //   Ends: 0
 #include <heddle/heddle.hpp>
 

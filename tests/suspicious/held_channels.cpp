@@ -49,7 +49,7 @@ void hold_all(phones& them) {
     at.close();
   });
   them.holder([at = them.ring(), large = std::vector<char>(100), larger = std::array<char, 500>{}] {
-    heddle::this_fiber::sleep_for(quiet);
+    heddle::this_fiber::sleep_for(quiet + 1ms * large.size() * larger[0]);
     at.close();
   });
   them.holder([at = std::make_shared<line>(them.ring())] {
