@@ -70,7 +70,8 @@ constinit const heddle_layout_entry heddle_layout[] = {
     {"note.since_ns", nullptr, offsetof(wait_note, since_ns)},
 
     {"phase.live", nullptr, static_cast<std::size_t>(fiber_phase::live)},
-    {"phase.parked", nullptr, static_cast<std::size_t>(fiber_phase::parked)},
+    {"note.sleeps", nullptr, fiber_record::sleeps},
+    {"note.tied", nullptr, fiber_record::tied},
     {nullptr, nullptr, 0},
 };
 

@@ -78,7 +78,7 @@ void graph::collect(runtime_state& rt) {
     count = 0;
   };
   rt.records.for_each([&](fiber_record& r) {
-    if (r.phase.load(std::memory_order_relaxed) != fiber_phase::tied) return;
+    if (!r.is_tied()) return;
     records[count] = &r;
     if (++count == batch_room) look();
   });
@@ -215,7 +215,7 @@ std::optional<circle> make_sure(const graph& of, const std::vector<std::size_t>&
 
 bool party::look(fiber_record& r) noexcept {
   const wait_note* note = r.waits_for();
-  if (note == nullptr || r.phase.load(std::memory_order_relaxed) != fiber_phase::tied) return false;
+  if (note == nullptr || !r.is_tied()) return false;
   who = &r;
   id = r.id.load(std::memory_order_relaxed);
   if (!look_at_note(*this, *note)) return false;

@@ -53,11 +53,9 @@ struct fiber_extras {
   at_end_node* at_end = nullptr;    // own: what it does when its locals are gone, newest first
 };
 
-//   free ──> live ──(it goes to sleep)──> parked, or tied: only its owner ends its wait
-//             │ ^────(it is made ready)─────┘             (sched/wait.hpp)
-//             └──(its function returned)──> ended ──> free
-enum class fiber_phase : std::uint8_t { free, ended, live, parked, tied };
-inline bool is_alive(fiber_phase p) noexcept { return p >= fiber_phase::live; }
+//   free ──> live ──(its function returned)──> ended ──> free
+enum class fiber_phase : std::uint8_t { free, ended, live };
+inline bool is_alive(fiber_phase p) noexcept { return p == fiber_phase::live; }
 
 struct alignas(cache_line) fiber_record final : context, agent {
   static constexpr std::size_t inline_bytes = 64;
@@ -66,9 +64,10 @@ struct alignas(cache_line) fiber_record final : context, agent {
 
   fiber_record* next = nullptr;  // guarded by the queue that it is in
   stack* bound_stack = nullptr;  // own
-  // Of a parked one its wait_note, for who looks at it. In the injector, which guards it then: of
-  // the first of a batch the next batch, of others a hint whom to prefetch.
-  atomic<void*> aside{nullptr};
+  // Of one that sleeps its wait_note, with `sleeps`, and `tied`, for who looks at it. In the
+  // injector, which guards it then: of the first of a batch the next batch, of others a hint whom
+  // to prefetch.
+  atomic<std::uintptr_t> aside{0};
   runtime_state* home = nullptr;          // constant while live
   atomic<std::uint64_t> id{0};            // constant while live; 0: free
   atomic<fiber_extras*> extras{nullptr};  // made and freed under lock
@@ -88,25 +87,32 @@ struct alignas(cache_line) fiber_record final : context, agent {
   std::uint32_t batch_size = 0;   // of the first of a batch, guarded by the injector
 
   fiber_record* ahead() const noexcept {
-    return static_cast<fiber_record*>(aside.load(std::memory_order_relaxed));
+    return reinterpret_cast<fiber_record*>(aside.load(std::memory_order_relaxed));
   }
   void set_ahead(fiber_record* r) noexcept {
-    // (fr.3) release: that it is not parked any more is seen first; pairs with (fr.4).
-    aside.store(r, std::memory_order_release);
+    aside.store(reinterpret_cast<std::uintptr_t>(r), std::memory_order_relaxed);
   }
-  /// Own: it goes to sleep.
+
+  static constexpr std::uintptr_t sleeps = 1;
+  static constexpr std::uintptr_t tied = 2;  // and only the owner of what it waits for ends that
+  /// Own: it goes to sleep. One store, which counts in each switch.
   void note_wait(const wait_note* note) noexcept {
-    aside.store(const_cast<wait_note*>(note), std::memory_order_relaxed);
-    phase.store(fiber_phase::parked, std::memory_order_relaxed);
+    aside.store(reinterpret_cast<std::uintptr_t>(note) | sleeps, std::memory_order_relaxed);
   }
-  void tie() noexcept { phase.store(fiber_phase::tied, std::memory_order_relaxed); }
+  void tie(const wait_note* note) noexcept {
+    aside.store(reinterpret_cast<std::uintptr_t>(note) | sleeps | tied, std::memory_order_relaxed);
+  }
+  /// By whoever makes it ready.
+  void end_wait() noexcept { aside.store(0, std::memory_order_relaxed); }
+  bool is_tied() const noexcept {
+    constexpr std::uintptr_t both = sleeps | tied;
+    return (aside.load(std::memory_order_relaxed) & both) == both;
+  }
   /// What it waits for, or null: for who holds it where it is (sched/look.hpp).
   const wait_note* waits_for() const noexcept {
-    // (fr.4) acquire: as (fr.3) says; pairs with (fr.3).
-    void* const note = aside.load(std::memory_order_acquire);
-    return phase.load(std::memory_order_relaxed) >= fiber_phase::parked
-               ? static_cast<const wait_note*>(note)
-               : nullptr;
+    const std::uintptr_t now = aside.load(std::memory_order_relaxed);
+    return (now & sleeps) != 0 ? reinterpret_cast<const wait_note*>(now & ~(sleeps | tied))
+                               : nullptr;
   }
 
   /// A callable that is not in `storage`: this is.

@@ -74,7 +74,7 @@ void cancellation_point_of(agent& self) {
 void ready(agent& who, place where) noexcept {
   if (who.is_fiber) {
     auto& r = static_cast<fiber_record&>(who);
-    r.phase.store(fiber_phase::live, std::memory_order_relaxed);
+    r.end_wait();
     r.home->schedule(&r, where);
     return;
   }
@@ -98,7 +98,7 @@ void sleep_unclaimed(agent& self, wait_note& note, commit publish) noexcept {
     worker* w = current_worker();
     auto& fiber = static_cast<fiber_record&>(self);
     note_sleep(fiber, *w, note);
-    if (note.why.owner != nullptr) fiber.tie();
+    if (note.why.owner != nullptr) fiber.tie(&note);
     w->park(publish);
     return;
   }
@@ -171,7 +171,7 @@ case_index waiting::sleep(commit publish, std::int64_t deadline_ns, stop_case* s
 
 // Not inlined: those who wait for channels pay no more than the question.
 [[gnu::noinline]] void waiting::tie_unless_limited(fiber_record& self) const noexcept {
-  if (deadline_ns_ == no_deadline && stops_ == nullptr) self.tie();
+  if (deadline_ns_ == no_deadline && stops_ == nullptr) self.tie(this);
 }
 
 case_index waiting::sleep_as_fiber() noexcept {

@@ -87,7 +87,8 @@ class Fiber:
             self.name = memory.read(start, min(size, 255)).decode(errors="replace") if size else ""
         self.waits_for, self.since_ns = None, 0
         note = word("fiber.note")
-        if self.frame and note and phase >= layout.of["phase.parked"]:
+        if self.frame and note & layout.of["note.sleeps"]:
+            note &= ~(layout.of["note.sleeps"] | layout.of["note.tied"])
             self.waits_for = "for something: its stack is not in the core file"
             try:
                 self.read_note(memory, layout, note)
