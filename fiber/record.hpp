@@ -96,11 +96,9 @@ struct alignas(cache_line) fiber_record final : context, agent {
   static constexpr std::uintptr_t sleeps = 1;
   static constexpr std::uintptr_t tied = 2;  // and only the owner of what it waits for ends that
   /// Own: it goes to sleep. One store, which counts in each switch.
-  void note_wait(const wait_note* note) noexcept {
-    aside.store(reinterpret_cast<std::uintptr_t>(note) | sleeps, std::memory_order_relaxed);
-  }
-  void tie(const wait_note* note) noexcept {
-    aside.store(reinterpret_cast<std::uintptr_t>(note) | sleeps | tied, std::memory_order_relaxed);
+  void note_wait(const wait_note* note, bool is_tied) noexcept {
+    aside.store(reinterpret_cast<std::uintptr_t>(note) | sleeps | (is_tied ? tied : 0),
+                std::memory_order_relaxed);
   }
   /// By whoever makes it ready.
   void end_wait() noexcept { aside.store(0, std::memory_order_relaxed); }

@@ -15,9 +15,9 @@ namespace heddle::detail {
 namespace {
 
 /// For who looks at one that goes to sleep.
-inline void note_sleep(fiber_record& self, worker& w, wait_note& note) noexcept {
+inline void note_sleep(fiber_record& self, worker& w, wait_note& note, bool is_tied) noexcept {
   note.since_ns = w.rough_now_ns();
-  self.note_wait(&note);
+  self.note_wait(&note, is_tied);
   w.count_park();
 }
 
@@ -97,8 +97,7 @@ void sleep_unclaimed(agent& self, wait_note& note, commit publish) noexcept {
   if (self.is_fiber) {
     worker* w = current_worker();
     auto& fiber = static_cast<fiber_record&>(self);
-    note_sleep(fiber, *w, note);
-    if (note.why.owner != nullptr) fiber.tie(&note);
+    note_sleep(fiber, *w, note, note.why.owner != nullptr);
     w->park(publish);
     return;
   }
@@ -169,17 +168,10 @@ case_index waiting::sleep(commit publish, std::int64_t deadline_ns, stop_case* s
   return winner;
 }
 
-// Not inlined: those who wait for channels pay no more than the question.
-[[gnu::noinline]] void waiting::tie_unless_limited(fiber_record& self) const noexcept {
-  if (deadline_ns_ == no_deadline && stops_ == nullptr) self.tie(this);
-}
-
 case_index waiting::sleep_as_fiber() noexcept {
   worker* w = current_worker();
   auto& fiber = static_cast<fiber_record&>(self_);
-  note_sleep(fiber, *w, *this);
-  if (why.owner != nullptr) [[unlikely]]
-    tie_unless_limited(fiber);
+  note_sleep(fiber, *w, *this, why.owner != nullptr && !is_limited());
   w->park({&waiting::announce, this});
 
   // (wt.4) acquire: nobody touches this frame any more but through the timer's and the callback's

@@ -167,7 +167,6 @@ class waiting : wait_note {
   friend class stop_case;
 
   static void announce(void* self) noexcept;
-  void tie_unless_limited(fiber_record& self) const noexcept;
   case_index sleep_as_fiber() noexcept;
   case_index sleep_as_thread() noexcept;
 
