@@ -199,6 +199,9 @@ void look_again() noexcept {
   for (runtime_state* rt = first_runtime; rt != nullptr; rt = rt->next_runtime) rt->watch.attend();
 }
 
+void hold_runtimes() noexcept { runtimes_lock.lock(); }
+void let_go_of_runtimes() noexcept { runtimes_lock.unlock(); }
+
 runtimes_stay::runtimes_stay() noexcept {
   const std::lock_guard hold(runtimes_lock);
   ++staying;

@@ -44,6 +44,10 @@ class runtime_cursor {
   runtime_state* at_ = nullptr;
 };
 
+/// Around a fork(): nobody is at the list of runtimes meanwhile.
+void hold_runtimes() noexcept;
+void let_go_of_runtimes() noexcept;
+
 /// While one lives no runtime ends. No lock is held.
 class runtimes_stay {
  public:

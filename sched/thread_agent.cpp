@@ -75,13 +75,21 @@ void sleep_seen(void* x, const void* registers) noexcept {
 
 thread_agent::thread_agent() noexcept
     : agent(false), choices(random_source(static_cast<std::uint64_t>(real_now_ns()))) {
-  // In the child of a fork() there are no sleepers.
-  [[maybe_unused]] static const int done =
-      ::pthread_atfork([] { sleepers_lock.lock(); }, [] { sleepers_lock.unlock(); },
-                       [] {
-                         std::construct_at(&sleepers);
-                         sleepers_lock.unlock();
-                       });
+  // In the child of a fork() there are no sleepers, and nobody who would open these locks.
+  [[maybe_unused]] static const int done = ::pthread_atfork(
+      [] {
+        hold_runtimes();
+        sleepers_lock.lock();
+      },
+      [] {
+        sleepers_lock.unlock();
+        let_go_of_runtimes();
+      },
+      [] {
+        std::construct_at(&sleepers);
+        sleepers_lock.unlock();
+        let_go_of_runtimes();
+      });
 }
 
 sleeping_threads::sleeping_threads() noexcept { sleepers_lock.lock(); }
