@@ -8,8 +8,8 @@
 //     1  a channel has more handles than its suspects' own memory has words that may be one:
 //        somebody else holds it
 //     2  what all others can reach is read: all that is mapped, but for what is heddle's, and for
-//        the parts of stacks where nobody is. A channel is held if its address is
-//        there, or one in what is the own of a suspect who waits there
+//        the parts of stacks where nobody is. A channel is held if its address is there, or one in
+//        what is the own of a suspect who waits there
 //     3  who waits at a channel that is held is no suspect: what is its own is read in turn
 //   The suspects that are left can be woken by none but each other, who wait.
 //
@@ -92,6 +92,7 @@ class leak_search {
   std::size_t number_of(const channel_core* core);
   std::size_t chief_of(std::size_t channel);
   void hold(std::size_t channel);
+  void hold_if_named_by(std::uintptr_t word);
   void leave_out(runtime_state& rt);
   void list_clues();
   const clue* find(std::uintptr_t word) const;
@@ -260,6 +261,10 @@ const leak_search::clue* leak_search::find(std::uintptr_t word) const {
   return word < below.range.to ? &below : nullptr;
 }
 
+void leak_search::hold_if_named_by(std::uintptr_t word) {
+  if (const clue* c = find(word)) hold(c->channel);
+}
+
 bool leak_search::any_left() {
   return std::any_of(suspects_.begin(), suspects_.end(),
                      [this](const suspect& s) { return !channels_[s.channel].is_held; });
@@ -293,9 +298,7 @@ bool leak_search::hold_those_with_other_handles() {
 
 // False: the memory cannot be read.
 bool leak_search::read(address_range range) {
-  return memory_.read(range, [this](std::uintptr_t word) {
-    if (const clue* c = find(word)) hold(c->channel);
-  });
+  return memory_.read(range, [this](std::uintptr_t word) { hold_if_named_by(word); });
 }
 
 // Step 3.
@@ -343,15 +346,12 @@ bool leak_search::read_others() {
     }
   }
   if (sum > most_bytes) return false;
-  const auto hold_if_found = [this](std::uintptr_t word) {
-    if (const clue* c = find(word)) hold(c->channel);
-  };
-  return visit_words_kept_by_system(hold_if_found) &&
+  const auto look_at = [this](std::uintptr_t word) { hold_if_named_by(word); };
+  return visit_words_kept_by_system(look_at) &&
          std::all_of(others_.begin(), others_.end(),
                      [this](const address_range& each) { return read(each); }) &&
-         std::all_of(to_read.begin(), to_read.end(), [&](const mapped_range& each) {
-           return memory_.read_touched(each, hold_if_found);
-         });
+         std::all_of(to_read.begin(), to_read.end(),
+                     [&](const mapped_range& each) { return memory_.read_touched(each, look_at); });
 }
 
 std::vector<sighting> leak_search::run() {

@@ -60,7 +60,8 @@ class stack_class {
   /// stack still holds pages that a later call may give back.
   bool trim(std::uint32_t turns) noexcept;
 
-  /// Calls `visit(at, bytes)` with each part of their memory, and of what is known of them.
+  /// Calls `visit(at, bytes)` with each part of their memory, and of what is known of them. (A
+  /// std::function: only who looks for leaks calls it, and the lists stay in stack.cpp.)
   void for_each_part(const std::function<void(const void*, std::size_t)>& visit);
 
   std::size_t made() const noexcept { return made_.load(std::memory_order_relaxed); }

@@ -116,7 +116,7 @@ void run_body(fiber_record& self) noexcept {
   } else {
     delete body;
     self.callable_on_heap = false;  // for who looks at it: there is none any more
-    self.works_for_at = 0;
+    self.works_for_at &= fiber_record::may_cancel_it;
   }
 }
 
