@@ -47,11 +47,15 @@ bool mutex::enqueue(detail::mutex_waiter& w, detail::turn& mine, bool again) noe
   const std::uint32_t clear = again ? woken : 0;
   std::uint32_t now = state_.load(std::memory_order_relaxed);
   for (;;) {
+    const std::uint32_t to = (now | set) & ~clear;
     if ((now & locked) == 0) {
       if (take(clear)) return false;
       now = state_.load(std::memory_order_relaxed);
-    } else if (state_.compare_exchange_weak(now, (now | set) & ~clear, std::memory_order_relaxed,
-                                            std::memory_order_relaxed)) {
+      continue;
+    }
+    // Whoever unlocks sees `queued`, which nobody takes away before this one is linked (I3).
+    if (now == to || state_.compare_exchange_weak(now, to, std::memory_order_relaxed,
+                                                  std::memory_order_relaxed)) {
       break;
     }
   }
@@ -149,6 +153,8 @@ void mutex::unlock_slow() noexcept {
     to = now & ~(hand_off | (queue_.empty() ? queued : 0));
     if (next == nullptr || !hand_over) to &= ~locked;
     if (next != nullptr && !hand_over) to |= woken;
+    // The same: it stays locked, and what this owner did goes to the next by ready().
+    if (to == now) break;
     // (mx.3) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
   } while (
       !state_.compare_exchange_weak(now, to, std::memory_order_release, std::memory_order_relaxed));
