@@ -47,6 +47,11 @@ struct life {
   std::vector<wake> wakes;
 };
 
+struct noted {
+  const trace_event* event;
+  std::uint64_t ticks;  // 0: between its neighbours'
+};
+
 class teller {
  public:
   teller(std::FILE* out, const trace_span& span) : out_(out), span_(span) {
@@ -65,7 +70,7 @@ class teller {
     const std::uint64_t from = span_.from.ticks;
     return ticks <= from ? 0 : static_cast<double>(ticks - from) * us_per_tick_;
   }
-  std::vector<double> times_of(const std::vector<const trace_event*>& events) const;
+  std::vector<double> times_of(const std::vector<noted>& events) const;
   void write_life(std::uint64_t id, life& l);
   void write_name(int pid, std::uint64_t tid, const std::string& name);
   void begin(const char* phase, int pid, std::uint64_t tid, double at, const char* category);
@@ -143,13 +148,13 @@ double step_of(double gap, std::size_t count) noexcept {
   return std::min(gap / static_cast<double>(count + 1), longest);
 }
 
-std::vector<double> teller::times_of(const std::vector<const trace_event*>& events) const {
+std::vector<double> teller::times_of(const std::vector<noted>& events) const {
   std::vector<double> times(events.size());
   double last = 0;
   std::size_t known = 0;  // all before have their times
   for (std::size_t i = 0; i < events.size(); ++i) {
-    if (events[i]->time == 0) continue;
-    const double now = std::max(us(events[i]->time), last);
+    if (events[i].ticks == 0) continue;
+    const double now = std::max(us(events[i].ticks), last);
     const double step = step_of((now - last), i - known);
     // What came before the first time is not known better than by that.
     for (std::size_t k = known; k < i; ++k)
@@ -164,10 +169,15 @@ std::vector<double> teller::times_of(const std::vector<const trace_event*>& even
 }
 
 void teller::read(const trace_ring& ring, std::size_t number) {
-  std::vector<const trace_event*> events;
+  std::vector<noted> events;
+  std::uint64_t ticks = 0;
   const std::uint64_t oldest = ring.count - std::min<std::uint64_t>(ring.count, trace_ring::room);
-  for (std::uint64_t i = oldest; i < ring.count; ++i)
-    events.push_back(&ring.events[i % trace_ring::room]);
+  for (std::uint64_t i = oldest; i < ring.count; ++i) {
+    const trace_event& e = ring.events[i % trace_ring::room];
+    const bool is_instant = e.kind() == trace_kind::instant;
+    if (!is_instant) events.push_back({&e, ticks});
+    ticks = is_instant ? e.ticks : 0;
+  }
   const std::vector<double> times = times_of(events);
   ring_names_[number] = ring.runtime == 0 ? "other threads"
                                           : "worker " + std::to_string(ring.worker_index) +
@@ -175,15 +185,17 @@ void teller::read(const trace_ring& ring, std::size_t number) {
 
   std::uint64_t running = 0;
   for (std::size_t i = 0; i < events.size(); ++i) {
-    const trace_event& e = *events[i];
+    const trace_event& e = *events[i].event;
     const track here = running != 0 ? track{fibers_pid, running} : track{workers_pid, number};
     switch (e.kind()) {
+      case trace_kind::instant:
+        break;
       case trace_kind::switched:
         if (running != 0) {
           run& r = lives_[running].runs.back();
           r.end = times[i];
-          r.then = static_cast<const char*>(e.what);
-          r.object = e.object;
+          r.then = e.left.what;
+          r.object = e.left.object;
         }
         running = e.whom();
         if (running != 0)
@@ -194,15 +206,11 @@ void teller::read(const trace_ring& ring, std::size_t number) {
         lives_[e.whom()].wakes.push_back({times[i], here});
         break;
       case trace_kind::started:
-        lives_[e.whom()].started_from = e.object;
+        lives_[e.whom()].started_from = e.from;
         break;
-      case trace_kind::named: {
-        char text[sizeof e.what + sizeof e.object + 1] = {};
-        std::memcpy(text, &e.what, sizeof e.what);
-        std::memcpy(text + sizeof e.what, &e.object, sizeof e.object);
-        lives_[e.whom()].name = text;
+      case trace_kind::named:
+        lives_[e.whom()].name.assign(e.name, ::strnlen(e.name, sizeof e.name));
         break;
-      }
     }
   }
   if (running != 0) lives_[running].runs.back().end = us(span_.to.ticks);

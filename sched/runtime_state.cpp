@@ -72,6 +72,7 @@ runtime_state::runtime_state(const options& wanted)
     throw;
   }
   enlist(*this);
+  for (auto& w : owned_) join_trace(*w);
 }
 
 void runtime_state::publish(std::unique_ptr<worker> made) noexcept {
@@ -211,8 +212,6 @@ void runtime_state::discard(fiber_record* r) noexcept {
 }
 
 void runtime_state::start(fiber_record* r) noexcept {
-  if (is_traced()) [[unlikely]]
-    trace_start(*r);
   r->phase.store(fiber_phase::live, std::memory_order_relaxed);
   // The destructor sets `stopping`, passes a heavy fence, and looks for live fibers.
   light_fence();
@@ -225,16 +224,10 @@ void runtime_state::start(fiber_record* r) noexcept {
     // Also if it says that somebody was first: he may have meant the block's last fiber.
     if (!cancel_fiber(*r, cancel_reason::shutdown)) request_stop(*r);
   }
-  hand_over(r, place::back);
+  schedule(r, place::back);
 }
 
 void runtime_state::schedule(fiber_record* r, place where) noexcept {
-  if (is_traced()) [[unlikely]]
-    trace_wake(*r);
-  hand_over(r, where);
-}
-
-inline void runtime_state::hand_over(fiber_record* r, place where) noexcept {
   tsan_release(r);
   worker* w = current_worker();
   const bool own = w != nullptr && &w->rt == this;
@@ -243,6 +236,8 @@ inline void runtime_state::hand_over(fiber_record* r, place where) noexcept {
     w->schedule(r, where);
     return;
   }
+  if (is_traced()) [[unlikely]]
+    trace_wake(*r);
   if (!own) foreign_wakers_.fetch_add(1, std::memory_order_relaxed);
   if (r->pins != 0) {
     worker_at(r->pinned_to)->deliver_pinned(r);

@@ -107,8 +107,6 @@ class runtime_state {
 
  private:
   friend struct layout;
-  /// schedule(), but for the note in a trace.
-  void hand_over(fiber_record* r, place where) noexcept;
   void publish(std::unique_ptr<worker> made) noexcept;
   void start_workers();
   void join_workers() noexcept;

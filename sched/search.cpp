@@ -46,6 +46,7 @@ void worker::run() noexcept {
   // A fiber that is pinned here is sent here by whoever wakes it: the runtime must know this
   // worker.
   for (backoff wait; rt.worker_count() <= index;) wait.pause();
+  if (spare) join_trace(*this);
   const overflow_guard alternate_stack;
   prepare_home(home_);
   prepare_guise(deputy_);

@@ -2,17 +2,14 @@
 // tracing: what workers note while a trace is wanted: whom they switch to, wake, start. Each has a
 // ring of its own, in which new events take the place of the oldest.
 //
-//   Who notes (a worker, for itself)              who ends the trace
-//     1 says that its ring is busy                  a takes back `tracing`
-//     2 passes a light fence                        b passes a heavy fence
-//     3 looks at `tracing` again: not this trace,   c waits until no ring is busy, and reads them
-//       so it leaves
-//     4 notes; its ring is busy no longer
+//   A worker notes with its queue locked; whoever begins or ends the trace locks that to give it
+//   its ring, or to take it away. All others share a ring, under a lock. Who makes a worker known
+//   looks after that whether a trace is on; who begins one says so, and then looks for workers.
 //
-//   Of 2 and b one comes first: either 3 sees a, or c sees 1.
-//   To read the processor's clock takes as long as all else here. So only every eighth switch has a
-//   time, what comes first after a tick (trace_tick, a tenth of a millisecond), and what leads to
-//   the home stack or away from it; the others lie between.
+//   To read the processor's clock takes as long as all else here, and each store counts. So a time
+//   is an event of its own, before the one that it belongs to: every 32nd (at a switch), what
+//   comes first after a tick (trace_tick, a tenth of a millisecond), and what leads to the home
+//   stack or away from it have one; the others lie between.
 #pragma once
 
 #include <heddle/base/atomic.hpp>
@@ -28,15 +25,22 @@ namespace heddle::detail {
 class worker;
 struct fiber_record;
 
-enum class trace_kind : std::uint8_t { switched, woke, started, named };
+enum class trace_kind : std::uint8_t { instant, switched, woke, started, named };
 
 struct trace_event {
-  std::uint64_t time;  // by trace_clock(); 0: between its neighbours'
-  std::uint64_t word;  // whom, a fiber's id (0: nobody), and the kind
-  // switched: what the one who left waits for, or left_*, and the object. started: null, and from
-  // where. named: the first bytes of the name.
-  const void* what;
-  const void* object;
+  /// What the one who left waits for: its wait_reason; or left_*.
+  struct departure {
+    const char* what;
+    const void* object;
+  };
+
+  std::uint64_t word;  // the kind, and whom: a fiber's id (0: nobody)
+  union {
+    departure left;       // switched
+    const void* from;     // started
+    char name[16];        // named: the first bytes
+    std::uint64_t ticks;  // instant: when that was which follows, by trace_clock()
+  };
 
   static std::uint64_t word_of(trace_kind kind, std::uint64_t whom) noexcept {
     return whom << 8 | static_cast<std::uint64_t>(kind);
@@ -49,31 +53,8 @@ struct trace_event {
 extern const char left_to_others[];
 extern const char left_for_good[];
 
-struct trace_ring {
-  static constexpr std::size_t room = std::size_t{1} << 16;
-
-  std::array<trace_event, room> events;
-  std::uint64_t count = 0;    // ever
-  std::uint64_t runtime = 0;  // its number; 0: it is of all who are no workers
-  unsigned worker_index = 0;
-  trace_ring* next = nullptr;  // of the same trace
-};
-
-/// A worker's part in the trace.
-struct trace_slot {
-  atomic<bool> busy{false};
-  // Own.
-  std::uint32_t trace = 0;  // of which the ring is
-  trace_ring* ring = nullptr;
-  std::uint32_t tick = 0;     // at the last event with a time
-  std::uint32_t without = 0;  // switches since then
-};
-
-/// The number of the trace that is under way; 0: none.
-extern atomic<std::uint32_t> tracing;
+extern atomic<bool> traced;
 extern atomic<std::uint32_t> trace_tick;
-
-inline bool is_traced() noexcept { return tracing.load(std::memory_order_relaxed) != 0; }
 
 /// Any unit.
 inline std::uint64_t trace_clock() noexcept {
@@ -86,14 +67,46 @@ inline std::uint64_t trace_clock() noexcept {
 #endif
 }
 
-// All for when is_traced(); what notes a switch is worker::note_switch().
+struct trace_ring {
+  static constexpr std::size_t room = std::size_t{1} << 16;
+  static constexpr std::uint64_t without_time = 32;
 
+  trace_event& next_event() noexcept { return events[count++ % room]; }
+  bool is_after_a_tick() const noexcept {
+    return trace_tick.load(std::memory_order_relaxed) != tick;
+  }
+  /// The next event has a time.
+  void expect_a_tick() noexcept { tick = trace_tick.load(std::memory_order_relaxed) - 1; }
+  void note_instant(std::uint64_t ticks) noexcept {
+    trace_event& e = next_event();
+    e.word = trace_event::word_of(trace_kind::instant, 0);
+    e.ticks = ticks;
+    time_at = count + without_time;
+    tick = trace_tick.load(std::memory_order_relaxed);
+  }
+
+  std::uint64_t count = 0;    // ever
+  std::uint64_t time_at = 0;  // at which count a switch has a time
+  std::uint32_t tick = 0;     // at the last event with a time
+  unsigned worker_index = 0;
+  std::uint64_t runtime = 0;   // its number; 0: it is of all who are no workers
+  trace_ring* next = nullptr;  // of the same trace
+  std::array<trace_event, room> events;
+};
+
+/// Whether one is under way.
+inline bool is_traced() noexcept { return traced.load(std::memory_order_relaxed); }
+
+// What a worker notes is in worker: note_switch(), and note_wake(), in schedule().
+
+/// By who is no worker, or wakes one that another worker is to run.
 void trace_wake(const fiber_record& woken) noexcept;
-void trace_start(const fiber_record& started) noexcept;
 void trace_name(const fiber_record& named, std::string_view name) noexcept;
 
 /// Begins a trace, where none is under way.
 void begin_tracing() noexcept;
+/// Gives `w`, which a walk through the runtimes' workers finds from now on, its part in it.
+void join_trace(worker& w) noexcept;
 /// Ends it, and returns its rings, whose memory give_back_rings() frees; null: there is none.
 trace_ring* end_tracing() noexcept;
 void give_back_rings(trace_ring* first) noexcept;

@@ -68,7 +68,7 @@ std::uint64_t worker::next_id() noexcept {
 [[gnu::always_inline]] inline void worker::finish_arrival(arrival from) noexcept {
   auto* w = static_cast<worker*>(from.payload);
   // Here, where little else is in registers that a call would spoil.
-  if (is_traced()) [[unlikely]]
+  if (w->ring_ != nullptr) [[unlikely]]
     w->note_switch();
   w->left_->frame.save(from.left_sp);
   w->queue.unlock();
@@ -222,12 +222,15 @@ void worker::park(commit then) noexcept {
 }
 
 void worker::schedule(fiber_record* r, place where) noexcept {
+  queue.lock();
+  if (ring_ != nullptr) [[unlikely]]
+    note_wake(*r);
   if (chaos(8)) {
+    queue.unlock();
     rt.injected.push(r);
     rt.wake_one();
     return;
   }
-  queue.lock();
   if (where == place::next) r = queue.exchange_next_locked(r);
   if (r != nullptr) push_locked(r);
   queue.unlock();
@@ -300,7 +303,7 @@ inline void worker::end_current(fiber_record* self) noexcept {
     adopt_stack(*next, ended_, words_);
     set_current(next);
     bump(turns);
-    if (is_traced()) [[unlikely]] {
+    if (ring_ != nullptr) [[unlikely]] {
       left_ = &ended_;
       note_switch();
     }

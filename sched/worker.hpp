@@ -109,6 +109,17 @@ class alignas(cache_line) worker {
     return !queue.empty() || inbox_size_.load(std::memory_order_relaxed) > 0;
   }
   /// Wakes those whose time has come; returns their number.
+  /// What it notes in from now on; null: nothing. Waits for its queue. One at a time.
+  void set_ring(trace_ring* ring) noexcept;
+  /// For who sets it.
+  bool has_ring() const noexcept { return ring_ != nullptr; }
+  /// Own: calls `act(ring)`, with the queue locked.
+  template <class Act>
+  void with_ring(Act act) noexcept {
+    queue.lock();
+    act(ring_);
+    queue.unlock();
+  }
   static std::size_t fire_timers(timer_store& from) noexcept;
   void start();  // std::system_error
   void join();
@@ -130,7 +141,6 @@ class alignas(cache_line) worker {
   atomic<bool> in_fibers{false};
   atomic<random_source> choices;  // what its fibers draw from
   atomic<bool> retired{false};    // a spare that is not needed now
-  trace_slot traced;
 
  private:
   friend struct layout;
@@ -180,8 +190,9 @@ class alignas(cache_line) worker {
   void release_stack(stack* s) noexcept;
   static void release_ended(void* self) noexcept;
 
-  // tracing.cpp: from left_ to current()
-  [[gnu::cold]] void note_switch() noexcept;
+  // tracing.cpp; the queue is locked, and there is a ring
+  [[gnu::noinline]] void note_switch() noexcept;  // from left_ to current()
+  [[gnu::noinline]] void note_wake(const fiber_record& woken) noexcept;
 
   // search.cpp: the home stack
   void run() noexcept;
@@ -195,6 +206,7 @@ class alignas(cache_line) worker {
   void fire_overdue_timers() noexcept;
   void sleep() noexcept;
   bool anything_to_do() noexcept;
+  trace_ring* ring_ = nullptr;  // guarded by queue's lock
   bool superfluous() const noexcept;
   void retire() noexcept;
   void give_away_queue() noexcept;
