@@ -9,7 +9,7 @@
 namespace heddle::detail {
 
 thread_words words_of_this_thread() noexcept {
-  return {reinterpret_cast<exception_state*>(abi::__cxa_get_globals()), &errno, 1};
+  return {reinterpret_cast<exception_state*>(abi::__cxa_get_globals()), &errno, 0};
 }
 
 }  // namespace heddle::detail

@@ -5,8 +5,8 @@
 //   What travels                      how
 //   registers, stack pointer          Boost.Context pushes them on the stack that is left
 //   MXCSR and x87 control, FPCR       the same (arm64: by us); a fresh stack gets the defaults
-//   caught exceptions, uncaught count swapped with the C++ runtime's per-thread words
-//   errno                             swapped too: a fiber does not find another's after a switch
+//   caught exceptions, uncaught count kept on the stack that is left too, and written back to the
+//   errno                             words of the thread where it is resumed; at first: none, 0
 //   ASan fake stack, TSan fiber       under #if, where those tools are compiled in
 #pragma once
 
@@ -25,13 +25,13 @@ struct exception_state {
   unsigned uncaught;
 };
 
-/// The words of an OS thread that a switch swaps. Asked for once per worker, on its home stack:
+/// Where an OS thread keeps what a switch changes. Asked for once per worker, on its home stack:
 /// both addresses come from functions declared const, so that a compiler may keep them across a
 /// switch.
 struct thread_words {
   exception_state* exceptions = nullptr;
-  int* error = nullptr;           // errno
-  std::uint32_t until_flags = 1;  // switches until the floating-point flags are looked at again
+  int* error = nullptr;        // errno
+  std::uint64_t flags_at = 0;  // at which switch the floating-point flags are looked at again
 };
 thread_words words_of_this_thread() noexcept;
 
@@ -103,12 +103,6 @@ class saved_frame {
 
 struct context {
   saved_frame frame;
-  void* caught = nullptr;
-  unsigned uncaught = 0;
-  int error = 0;
-#if defined(__aarch64__)
-  std::uint64_t fpcr = 0;
-#endif
 #if defined(HEDDLE_ASAN)
   void* fake_stack = nullptr;
   const void* stack_bottom = nullptr;

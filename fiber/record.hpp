@@ -58,7 +58,7 @@ enum class fiber_phase : std::uint8_t { free, ended, live };
 inline bool is_alive(fiber_phase p) noexcept { return p == fiber_phase::live; }
 
 struct alignas(cache_line) fiber_record final : context, agent {
-  static constexpr std::size_t inline_bytes = 64;
+  static constexpr std::size_t inline_bytes = 80;
 
   fiber_record() noexcept : agent(true) {}
 

@@ -85,14 +85,8 @@ void prepare_guise([[maybe_unused]] context& target) noexcept {
 #endif
 }
 
-void* prepare_context(context& target, const stack& place, entry_fn entry,
+void* prepare_context([[maybe_unused]] context& target, const stack& place, entry_fn entry,
                       [[maybe_unused]] const context& nobody) noexcept {
-  target.caught = nullptr;
-  target.uncaught = 0;
-  target.error = 0;
-#if defined(__aarch64__)
-  target.fpcr = 0;
-#endif
 #if defined(HEDDLE_ASAN)
   target.fake_stack = nullptr;
   target.stack_bottom = place.bottom;
@@ -127,17 +121,12 @@ void prepare_home([[maybe_unused]] context& home) noexcept {
   // Fibers that share a thread share this word without synchronisation; a switch swaps it.
   AnnotateBenignRaceSized(__FILE__, __LINE__, &errno, sizeof errno, "errno goes with the fiber");
 #endif
-#if defined(__aarch64__)
-  home.fpcr = switching::read_fpcr();
-#endif
 }
 
 void adopt_stack([[maybe_unused]] context& target, [[maybe_unused]] const context& ended,
                  const thread_words& thread) noexcept {
   load_default_environment();
-  thread.exceptions->caught = nullptr;
-  thread.exceptions->uncaught = 0;
-  *thread.error = 0;
+  clear_words(thread);
 #if defined(HEDDLE_ASAN)
   target.stack_bottom = ended.stack_bottom;
   target.stack_bytes = ended.stack_bytes;

@@ -2,8 +2,8 @@
 // switch: leaves one context for another. The only place that jumps; the only user of
 //   Boost.Context. Callers: the worker.
 //
-//   Nothing here knows the thread: what belongs to it (the exception record, the payload) is handed
-//   in, and a context that comes back must ask anew for whatever it knew of its thread.
+//   Nothing here knows the thread: what belongs to it is handed in, and handed on to the one who
+//   arrives. A context that comes back must ask anew for whatever it knew of its thread.
 #pragma once
 
 #include <heddle/fiber/context.hpp>
@@ -39,10 +39,13 @@ using entry_fn = void (*)(raw_arrival);
 /// canary before them. Known once a context was prepared.
 extern std::size_t registers_offset;
 
-/// What the one who arrives learns: where the one who left can be resumed, and the payload.
+/// What the one who arrives learns: where the one who left can be resumed, and the words of the
+/// thread that it is on.
 struct arrival {
   void* left_sp;
-  void* payload;
+  thread_words* thread;
+  explicit arrival(raw_arrival raw) noexcept
+      : left_sp(raw.fctx), thread(static_cast<thread_words*>(raw.data)) {}
 };
 
 /// Makes `target` start in `entry` at the top of `place`, with the default floating-point
@@ -116,17 +119,17 @@ namespace switching {
 /// To read MXCSR costs 5 ns itself (on an EPYC, where a jump is 4.8), so that is done only every
 /// `period` switches: a flag that a frame once took over stays with it, so that those who switch
 /// often come to agree soon. An odd period, or of two who alternate only one would ever be asked.
-inline void carry_sticky_flags(void* target_sp, thread_words& thread) noexcept {
+inline void carry_sticky_flags(void* target_sp, thread_words& thread, std::uint64_t turn) noexcept {
   constexpr std::uint32_t sticky = 0x3F, period = 13;
-  if (--thread.until_flags != 0) [[likely]]
+  if (turn < thread.flags_at) [[likely]]
     return;
-  thread.until_flags = period;
+  thread.flags_at = turn + period;
   const std::uint32_t now = __builtin_ia32_stmxcsr();
   auto* saved = static_cast<std::uint32_t*>(target_sp);
   *saved |= now & sticky;
 }
 #else
-inline void carry_sticky_flags(void*, thread_words&) noexcept {}
+inline void carry_sticky_flags(void*, thread_words&, std::uint64_t) noexcept {}
 #endif
 
 #if defined(__aarch64__)
@@ -138,7 +141,7 @@ inline std::uint64_t read_fpcr() noexcept {
 inline void write_fpcr(std::uint64_t value) noexcept { asm volatile("msr fpcr, %0" ::"r"(value)); }
 #endif
 
-/// Boost's jump_fcontext(sp, payload), entered by a jump instead of a call.
+/// Boost's jump_fcontext(sp, thread), entered by a jump instead of a call.
 ///
 /// It comes back by a jump too, on another stack. A call would leave an entry on the processor's
 /// stack of predicted returns that no return ever takes, and every return after the arrival would
@@ -146,7 +149,7 @@ inline void write_fpcr(std::uint64_t value) noexcept { asm volatile("msr fpcr, %
 /// ns a switch with three frames, 5.4 ns so). Pushing the return address by hand keeps that stack
 /// even, and contexts that park through the same calls then predict each other's returns. What
 /// holds `push` together with compiled code: its users are built without a red zone.
-inline boost::context::detail::transfer_t jump(void* sp, void* payload) noexcept {
+inline raw_arrival jump(void* sp, void* thread) noexcept {
 #if defined(__x86_64__)
   void* from;
   void* data;
@@ -155,44 +158,52 @@ inline boost::context::detail::transfer_t jump(void* sp, void* payload) noexcept
       "pushq %%rax\n\t"
       "jmp jump_fcontext@PLT\n"
       "1:"
-      : "=a"(from), "=d"(data), "+D"(sp), "+S"(payload)
+      : "=a"(from), "=d"(data), "+D"(sp), "+S"(thread)
       :
       : "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
         "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
         "xmm15");
   return {from, data};
 #else
-  return boost::context::detail::jump_fcontext(sp, payload);
+  return boost::context::detail::jump_fcontext(sp, thread);
 #endif
 }
 
 }  // namespace switching
 
-/// Call first thing after arriving in `self`, by a switch or at its entry.
+/// Call first thing after arriving in `self`.
 inline void finish_switch([[maybe_unused]] context& self) noexcept {
 #if defined(HEDDLE_ASAN)
   __sanitizer_finish_switch_fiber(self.fake_stack, nullptr, nullptr);
 #endif
+}
+
+/// No exception is in flight and errno is 0, as for a context that starts.
+inline void clear_words(const thread_words& thread) noexcept {
+  *thread.exceptions = {};
+  *thread.error = 0;
+}
+
+/// Instead of finish_switch, at the entry of `self`.
+inline void begin_context(context& self, const thread_words& thread) noexcept {
+  finish_switch(self);
+  clear_words(thread);
 #if defined(__aarch64__)
-  if (self.fpcr != switching::read_fpcr()) switching::write_fpcr(self.fpcr);
+  if (switching::read_fpcr() != 0) switching::write_fpcr(0);
 #endif
 }
 
-/// Goes from `from` to `to`, whose frame is `sp`, on this OS thread, whose words are `thread`.
-/// Returns when somebody switches back, perhaps on another thread; finish_switch is done by then.
-/// With `dying`, `from` never comes back.
+/// Goes from `from` to `to`, whose frame is `sp`, on this OS thread, whose words are `thread`;
+/// `turn` grows from switch to switch. Returns when somebody switches back, perhaps on another
+/// thread; finish_switch is done by then. With `dying`, `from` never comes back.
 template <bool dying = false>
-inline arrival switch_context(context& from, context& to, void* sp, thread_words& thread,
-                              void* payload) noexcept {
-  from.caught = thread.exceptions->caught;
-  from.uncaught = thread.exceptions->uncaught;
-  from.error = *thread.error;
-  thread.exceptions->caught = to.caught;
-  thread.exceptions->uncaught = to.uncaught;
-  *thread.error = to.error;
-  switching::carry_sticky_flags(sp, thread);
+inline arrival switch_context(context& from, [[maybe_unused]] context& to, void* sp,
+                              thread_words& thread, std::uint64_t turn) noexcept {
+  const exception_state exceptions = *thread.exceptions;
+  const int error = *thread.error;
+  switching::carry_sticky_flags(sp, thread, turn);
 #if defined(__aarch64__)
-  from.fpcr = switching::read_fpcr();
+  const std::uint64_t fpcr = switching::read_fpcr();
 #endif
 #if defined(HEDDLE_ASAN)
   __sanitizer_start_switch_fiber(dying ? nullptr : &from.fake_stack, to.stack_bottom,
@@ -201,9 +212,14 @@ inline arrival switch_context(context& from, context& to, void* sp, thread_words
 #if defined(HEDDLE_TSAN)
   __tsan_switch_to_fiber(to.tsan_fiber, __tsan_switch_to_fiber_no_sync);
 #endif
-  const auto back = switching::jump(sp, payload);
+  const arrival back(switching::jump(sp, &thread));
   finish_switch(from);
-  return {back.fctx, back.data};
+  *back.thread->exceptions = exceptions;
+  *back.thread->error = error;
+#if defined(__aarch64__)
+  if (fpcr != switching::read_fpcr()) switching::write_fpcr(fpcr);
+#endif
+  return back;
 }
 
 }  // namespace heddle::detail

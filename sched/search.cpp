@@ -41,7 +41,7 @@ void worker::run() noexcept {
   tsan_release(this);
   set_current_worker(this);
   thread_id_.store(::gettid(), std::memory_order_relaxed);
-  words_ = words_of_this_thread();
+  static_cast<thread_words&>(*this) = words_of_this_thread();
   set_rough_now(real_now_ns());
   // A fiber that is pinned here is sent here by whoever wakes it: the runtime must know this
   // worker.

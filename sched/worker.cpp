@@ -65,8 +65,8 @@ std::uint64_t worker::next_id() noexcept {
 }
 
 /// What the one who arrives owes the one who left; then who arrived is the current fiber.
-[[gnu::always_inline]] inline void worker::finish_arrival(arrival from) noexcept {
-  auto* w = static_cast<worker*>(from.payload);
+[[gnu::always_inline]] inline void worker::finish_arrival(const arrival& from) noexcept {
+  auto* w = static_cast<worker*>(from.thread);
   // Here, where little else is in registers that a call would spoil.
   if (w->ring_ != nullptr) [[unlikely]]
     w->note_switch();
@@ -96,8 +96,9 @@ template <bool dying>
     sp = next->frame.take();
     if (sp == nullptr) sp = begin_or_put_off(next, as);
   }
+  std::uint64_t turn;
   if (sp != nullptr) {
-    bump(turns);
+    turn = bump(turns);
   } else {
     set_current(nullptr);
     if (&self == &home_) {
@@ -106,10 +107,13 @@ template <bool dying>
     }
     to = &home_;
     sp = home_.frame.take();
+    // Where it alternates with a fiber, either is asked for its flags in turn.
+    turn = turns.load(std::memory_order_relaxed);
+    turn += turn % 2;
   }
   left_ = &self;
   tsan_release(&self);
-  finish_arrival(switch_context<dying>(self, *to, sp, words_, this));
+  finish_arrival(switch_context<dying>(self, *to, sp, *this, turn));
   tsan_acquire(&self);
 }
 
@@ -133,7 +137,7 @@ void* worker::begin_or_put_off(fiber_record* next, fiber_record* as) noexcept {
 
 // Whom to run after the running fiber; null: go home. The queue is locked.
 inline fiber_record* worker::pick_locked() noexcept {
-  if (--budget_ <= 0) [[unlikely]]
+  if (is_due_home()) [[unlikely]]
     return nullptr;
   if (queue.has_next()) {
     fiber_record* next = queue.exchange_next_locked(nullptr);
@@ -154,7 +158,7 @@ inline fiber_record* worker::pick_locked() noexcept {
 // From the home stack.
 fiber_record* worker::pick() noexcept {
   queue.lock();
-  budget_ = switch_budget;  // that of the last stay in fibers may be spent
+  stay_in_fibers();  // the last stay's turns may be over
   fiber_record* r = pick_locked();
   queue.unlock();
   return r;
@@ -171,12 +175,12 @@ void worker::run_until_home(fiber_record* next) noexcept {
     queue.unlock();  // halt() has been here, or will be when this one stands
     return;
   }
-  budget_ = switch_budget;
+  stay_in_fibers();
   leave_for<false>(home_, nullptr, next);
 }
 
 bool worker::halt() noexcept {
-  return decltype(queue)::thief(queue).with_lock([this] { budget_ = 1; });
+  return decltype(queue)::thief(queue).with_lock([this] { home_at_ = 0; });
 }
 
 void worker::leave_thread() noexcept {
@@ -199,9 +203,10 @@ void worker::yield() noexcept {
   }
   queue.lock();
   fiber_record* next = pick_locked();
-  if (next == nullptr && budget_ > 0 && rt.injected.size() == 0 &&
+  if (next == nullptr && !is_due_home() && rt.injected.size() == 0 &&
       inbox_size_.load(std::memory_order_relaxed) == 0) {
     bump(idle_yields);
+    --home_at_;
     queue.unlock();
     return;
   }
@@ -268,8 +273,8 @@ void worker::schedule(fiber_record* r, place where) noexcept {
 // One stack's life: a fiber, and after it those that have not started yet and fit on the same
 // stack, without a jump between them. Part of heddle_fiber_entry: a call that never returns would
 // spoil the processor's predictions of returns, as in switching::jump().
-[[gnu::always_inline]] inline void worker::fiber_main(arrival from) noexcept {
-  finish_switch(*static_cast<worker*>(from.payload)->current());
+[[gnu::always_inline]] inline void worker::fiber_main(const arrival& from) noexcept {
+  begin_context(*static_cast<worker*>(from.thread)->current(), *from.thread);
   finish_arrival(from);
   for (;;) {
     fiber_record* self = current_worker()->current();
@@ -300,7 +305,7 @@ inline void worker::end_current(fiber_record* self) noexcept {
   fiber_record* next = pick_locked();
   if (reuses_last_stack && next != nullptr && !next->frame.exists() && next->stack_pages == pages) {
     next->bound_stack = place_here;
-    adopt_stack(*next, ended_, words_);
+    adopt_stack(*next, ended_, *this);
     set_current(next);
     bump(turns);
     if (ring_ != nullptr) [[unlikely]] {
@@ -325,7 +330,7 @@ extern "C" void heddle_fiber_entry(raw_arrival from) noexcept {
 #elif defined(__aarch64__)
   asm volatile(".cfi_undefined x30");
 #endif
-  worker::fiber_main({from.fctx, from.data});
+  worker::fiber_main(arrival(from));
 }
 
 void worker::release_ended(void* self) noexcept {

@@ -20,6 +20,7 @@
 
 #include <heddle/base/atomic.hpp>
 #include <heddle/base/random.hpp>
+#include <heddle/fiber/context.hpp>
 #include <heddle/fiber/record.hpp>
 #include <heddle/fiber/record_pool.hpp>
 #include <heddle/fiber/stack.hpp>
@@ -51,7 +52,7 @@ enum class place : std::uint8_t {
   back   // after those that wait already
 };
 
-class alignas(cache_line) worker {
+class alignas(cache_line) worker : thread_words {
  public:
   worker(runtime_state& rt, unsigned index, bool spare);
   worker(const worker&) = delete;
@@ -62,7 +63,7 @@ class alignas(cache_line) worker {
   void park(commit then) noexcept;
   void schedule(fiber_record* r, place where) noexcept;
   /// In a forked child: the next switch goes to the home stack, whoever is runnable.
-  void go_home_next() noexcept { budget_ = 1; }
+  void go_home_next() noexcept { home_at_ = 0; }
   fiber_record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
   fiber_record* take_record();  // std::system_error
   void put_record(fiber_record* r) noexcept;
@@ -108,7 +109,6 @@ class alignas(cache_line) worker {
   bool has_work() const noexcept {
     return !queue.empty() || inbox_size_.load(std::memory_order_relaxed) > 0;
   }
-  /// Wakes those whose time has come; returns their number.
   /// What it notes in from now on; null: nothing. Waits for its queue. One at a time.
   void set_ring(trace_ring* ring) noexcept;
   /// For who sets it.
@@ -120,10 +120,11 @@ class alignas(cache_line) worker {
     act(ring_);
     queue.unlock();
   }
+  /// Wakes those whose time has come; returns their number.
   static std::size_t fire_timers(timer_store& from) noexcept;
   void start();  // std::system_error
   void join();
-  [[noreturn]] static void fiber_main(arrival from) noexcept;
+  [[noreturn]] static void fiber_main(const arrival& from) noexcept;
 
   runtime_state& rt;
   const unsigned index;
@@ -144,7 +145,7 @@ class alignas(cache_line) worker {
 
  private:
   friend struct layout;
-  static constexpr int switch_budget = 128;
+  static constexpr std::uint64_t switch_budget = 128;
   static constexpr int max_streak = 32;
   static constexpr std::size_t stack_cache = 64;
   static constexpr std::size_t record_cache = 256;
@@ -164,12 +165,18 @@ class alignas(cache_line) worker {
     // (wk.8).
     current_.store(r, std::memory_order_release);
   }
-  static void bump(atomic<std::uint64_t>& counter) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  static std::uint64_t bump(atomic<std::uint64_t>& counter) noexcept {
+    const std::uint64_t now = counter.load(std::memory_order_relaxed) + 1;
+    counter.store(now, std::memory_order_relaxed);
+    return now;
   }
 
   // worker.cpp: switching
-  static void finish_arrival(arrival from) noexcept;
+  static void finish_arrival(const arrival& from) noexcept;
+  bool is_due_home() const noexcept { return turns.load(std::memory_order_relaxed) >= home_at_; }
+  void stay_in_fibers() noexcept {
+    home_at_ = turns.load(std::memory_order_relaxed) + switch_budget;
+  }
   fiber_record* pick_locked() noexcept;
   template <bool dying>
   void leave_for(context& self, fiber_record* as, fiber_record* next) noexcept;
@@ -206,7 +213,6 @@ class alignas(cache_line) worker {
   void fire_overdue_timers() noexcept;
   void sleep() noexcept;
   bool anything_to_do() noexcept;
-  trace_ring* ring_ = nullptr;  // guarded by queue's lock
   bool superfluous() const noexcept;
   void retire() noexcept;
   void give_away_queue() noexcept;
@@ -216,8 +222,9 @@ class alignas(cache_line) worker {
   atomic<std::int64_t> rough_now_{0};       // written by the watchdog too
   context* left_ = nullptr;  // who has just left, until the one who arrives saved its stack pointer
   commit commit_;
-  thread_words words_;
-  int budget_ = switch_budget;  // guarded by queue's lock
+  // The turn from which on it goes home; guarded by queue's lock.
+  std::uint64_t home_at_ = 0;
+  trace_ring* ring_ = nullptr;  // guarded by queue's lock
   int streak_ = 0;              // how often in a row the slot of the one woken last was taken
   bool pinned_last_ = false;    // the last fiber that the home stack took was a pinned one
   std::uint32_t visits_home_ = 0;
