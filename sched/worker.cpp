@@ -368,7 +368,9 @@ void* worker::bind_stack(fiber_record* r) noexcept {
 inline stack* worker::take_stack(std::uint32_t& cached) noexcept {
   --cached;
   if constexpr (reuses_last_stack) return stacks_[cached];
-  return std::exchange(stacks_[numbers_.below(cached + 1)], stacks_[cached]);
+  stack* const free_longest = stacks_[0];
+  std::copy_n(stacks_ + 1, cached, stacks_);
+  return free_longest;
 }
 
 void worker::release_stack(stack* s) noexcept {

@@ -153,7 +153,8 @@ class alignas(cache_line) worker : thread_words {
   static constexpr std::size_t prefetch_distance = 4;
 
   // The stack that a fiber has just left is warm. But ThreadSanitizer has to be told that who gets
-  // a stack comes after who had it, and would miss their races: there any other is better.
+  // a stack comes after who had it, and would miss their races: there the one is better that has
+  // been free longest.
 #if defined(HEDDLE_TSAN)
   static constexpr bool reuses_last_stack = false;
 #else
