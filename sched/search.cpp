@@ -338,7 +338,9 @@ void worker::retire() noexcept {
     give_away_queue();
     rt.hands_full.fetch_sub(1, std::memory_order_relaxed);
     const std::int64_t until = time_is_virtual() ? no_deadline : timers.earliest();
-    if (token_.load(std::memory_order_relaxed) == 0) futex_wait(token_, 0, until);
+    // Nobody wakes it for a fiber that is pinned here and whose timer it has fired just now.
+    const bool has_mail = inbox_size_.load(std::memory_order_relaxed) > 0;
+    if (token_.load(std::memory_order_relaxed) == 0 && !has_mail) futex_wait(token_, 0, until);
     // (wk.5) acquire: as (wk.3); pairs with (wk.4). In one step, or it could undo a wake.
     token_.exchange(0, std::memory_order_acquire);
   }

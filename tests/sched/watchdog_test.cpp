@@ -209,4 +209,25 @@ HEDDLE_TEST(Watchdog, RunsAPinnedFiberOnItsSpareEvenWhenThatHasRetired) {
   pinned.clear();
 }
 
+HEDDLE_TEST(Watchdog, WakesASleeperThatIsPinnedToASpareThatHasRetired) {
+  std::atomic<bool> over{false};
+  std::vector<fiber> hogs;
+  for (unsigned i = 0; i < rt.workers(); ++i) hogs.emplace_back(hog(over));
+  std::vector<fiber> pinned;
+  std::atomic<int> asleep{0}, awake{0};
+  for (int i = 0; i < 8; ++i) {
+    pinned.emplace_back([&] {
+      const heddle::no_migrate stay;
+      ++asleep;
+      this_fiber::sleep_for(300ms);
+      ++awake;
+    });
+  }
+  EXPECT_TRUE(eventually([&] { return asleep == 8; }));
+  over = true;
+  hogs.clear();
+  EXPECT_TRUE(eventually([&] { return rt.stats().spare_workers == 0; }));
+  EXPECT_TRUE(eventually([&] { return awake == 8; }));
+}
+
 }  // namespace
