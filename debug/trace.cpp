@@ -105,6 +105,7 @@ void trace_as_environment_says() {
 
 void trace::start(const std::string& path) {
   using namespace detail;
+  refuse_after_fork();
   const std::lock_guard hold(sessions);
   if (current != nullptr) throw failed(EBUSY, "a trace is on already, to " + current->path);
   auto made = std::make_unique<session>();

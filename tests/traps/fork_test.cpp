@@ -96,6 +96,14 @@ TEST(Fork, AChildThatWaitsIsRefused) {
               went_on, refusal);
 }
 
+TEST(Fork, AChildThatBeginsATraceIsRefused) {
+  EXPECT_EXIT(as_a_busy_parent([](heddle::runtime&) {
+                for (int i = 0; i < 10; ++i)
+                  expect_refused_in_child([] { heddle::trace::start("/dev/null"); });
+              }),
+              went_on, refusal);
+}
+
 TEST(Fork, AChildThatExitsWithAGlobalHandleIsRefused) {
   EXPECT_EXIT(
       {
