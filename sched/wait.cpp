@@ -125,15 +125,14 @@ void waiting::announce(void* self) noexcept {
   bool claimed = false;
   who.claim.open(wait->ticket_);
   if (who.is_fiber && wait->deadline_ns_ != no_deadline) {
-    wait->timer_.who = &who;
-    wait->timer_.claim = wait->ticket_;
-    wait->timer_.deadline_ns = wait->deadline_ns_;
-    current_worker()->timers.add(wait->timer_);
+    timer_node& timer = wait->timer_.emplace();
+    timer.who = &who;
+    timer.claim = wait->ticket_;
+    timer.deadline_ns = wait->deadline_ns_;
+    current_worker()->timers.add(timer);
   }
-  for (stop_case* s = wait->stops_; s != nullptr; s = s->next) {
-    s->wait_ = wait;
-    s->callback_.emplace(*s->token_, stop_case::claim{s});
-  }
+  if (wait->stops_ != nullptr) [[unlikely]]
+    wait->arm_stops();
   wait->publish_.run(wait->publish_.argument);
   if (who.is_fiber) {
     // A canceller sets the flag, passes a heavy fence, and looks for an open word: one of the two
@@ -147,6 +146,25 @@ void waiting::announce(void* self) noexcept {
   // (wt.3) release: the timer and the callback stand; pairs with (wt.4).
   wait->announced_.store(true, std::memory_order_release);
   if (claimed) ready(who);
+}
+
+[[gnu::noinline]] void waiting::arm_stops() noexcept {
+  for (stop_case* s = stops_; s != nullptr; s = s->next) {
+    s->wait_ = this;
+    s->callback_.emplace(*s->token_, stop_case::claim{s});
+  }
+}
+
+[[gnu::noinline]] void waiting::disarm_stops() noexcept {
+  for (stop_case* s = stops_; s != nullptr; s = s->next) {
+    // On the thread that ran the callback its destructor relies on that thread's order, which two
+    // fibers on it do not have to ThreadSanitizer: this one comes after the other left.
+    const tsan_unseen_reads of_libstdcxx;
+    s->callback_.reset();
+#if defined(HEDDLE_TSAN)
+    if (context* by = s->stopped_by_.load(std::memory_order_relaxed)) tsan_acquire(by);
+#endif
+  }
 }
 
 case_index waiting::sleep(commit publish, std::int64_t deadline_ns,
@@ -168,7 +186,7 @@ case_index waiting::sleep(commit publish, std::int64_t deadline_ns, stop_case* s
   return winner;
 }
 
-case_index waiting::sleep_as_fiber() noexcept {
+inline case_index waiting::sleep_as_fiber() noexcept {
   worker* w = current_worker();
   auto& fiber = static_cast<fiber_record&>(self_);
   note_sleep(fiber, *w, *this, why.owner != nullptr && !is_limited());
@@ -178,20 +196,13 @@ case_index waiting::sleep_as_fiber() noexcept {
   // own locks; pairs with (wt.3).
   for (backoff wait; !announced_.load(std::memory_order_acquire);) wait.pause();
   const case_index winner = self_.claim.winner();
-  if (timer_.store != nullptr && winner != case_timeout) timer_.store->cancel(timer_);
-  for (stop_case* s = stops_; s != nullptr; s = s->next) {
-    // On the thread that ran the callback its destructor relies on that thread's order, which two
-    // fibers on it do not have to ThreadSanitizer: this one comes after the other left.
-    const tsan_unseen_reads of_libstdcxx;
-    s->callback_.reset();
-#if defined(HEDDLE_TSAN)
-    if (context* by = s->stopped_by_.load(std::memory_order_relaxed)) tsan_acquire(by);
-#endif
-  }
+  if (timer_ && winner != case_timeout) timer_->store->cancel(*timer_);
+  if (stops_ != nullptr) [[unlikely]]
+    disarm_stops();
   return winner;
 }
 
-case_index waiting::sleep_as_thread() noexcept {
+[[gnu::cold, gnu::noinline]] case_index waiting::sleep_as_thread() noexcept {
   auto& thread = static_cast<thread_agent&>(self_);
   since_ns = real_now_ns();
   thread.notified.store(0, std::memory_order_relaxed);
@@ -204,7 +215,7 @@ case_index waiting::sleep_as_thread() noexcept {
     if (!thread.claim.try_claim(ticket_, case_timeout))
       sleep_until_notified(thread, *this, true, no_deadline);
   }
-  for (stop_case* s = stops_; s != nullptr; s = s->next) s->callback_.reset();
+  disarm_stops();
   return self_.claim.winner();
 }
 

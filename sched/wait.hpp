@@ -139,7 +139,7 @@ class waiting : wait_note {
   static const waiting& of(const wait_note& note) noexcept {
     return static_cast<const waiting&>(note);
   }
-  /// Whether time, or a stop token, may end it.
+  /// Whether time, or a stop token, may end it; of one that sleeps.
   bool is_limited() const noexcept { return deadline_ns_ != no_deadline || stops_ != nullptr; }
 
   /// With `cancellable`, a cancellation of the fiber or a deadline_scope may win.
@@ -167,6 +167,8 @@ class waiting : wait_note {
   friend class stop_case;
 
   static void announce(void* self) noexcept;
+  void arm_stops() noexcept;
+  void disarm_stops() noexcept;
   case_index sleep_as_fiber() noexcept;
   case_index sleep_as_thread() noexcept;
 
@@ -174,10 +176,11 @@ class waiting : wait_note {
   const cancel_scope* const scope_;  // null: none counts
   const ticket ticket_;
   const bool cancellable_;
+  // Not set before it sleeps: each store counts.
   commit publish_;
-  std::int64_t deadline_ns_ = no_deadline;
-  stop_case* stops_ = nullptr;
-  timer_node timer_;
+  std::int64_t deadline_ns_;
+  stop_case* stops_;
+  std::optional<timer_node> timer_;
   atomic<bool> announced_{false};  // the one who ran announce() is through with this frame
 };
 

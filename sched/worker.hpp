@@ -42,8 +42,8 @@ struct layout;
 /// What runs on the next context, once the fiber that parked is off its stack. `run` must not touch
 /// the fiber, or its stack, after it has made it reachable to others.
 struct commit {
-  void (*run)(void*) noexcept = nullptr;
-  void* argument = nullptr;
+  void (*run)(void*) noexcept;
+  void* argument;
 };
 
 /// Where a runnable fiber goes.
@@ -222,7 +222,7 @@ class alignas(cache_line) worker : thread_words {
   atomic<fiber_record*> current_{nullptr};  // read by the watchdog too
   atomic<std::int64_t> rough_now_{0};       // written by the watchdog too
   context* left_ = nullptr;  // who has just left, until the one who arrives saved its stack pointer
-  commit commit_;
+  commit commit_{};
   // The turn from which on it goes home; guarded by queue's lock.
   std::uint64_t home_at_ = 0;
   trace_ring* ring_ = nullptr;  // guarded by queue's lock
