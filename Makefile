@@ -11,6 +11,7 @@ export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 help:
 	@echo 'make bench      what a switch costs: a table, and $(BUILD)/bench/report.html'
 	@echo 'make bench-all  all benchmarks'
+	@echo 'make bench-rivals  the same beside Go, Boost.Fiber, tokio and others: docs/benchmarks.md'
 	@echo 'make test       build and run all tests'
 	@echo 'make examples   build the examples into $(BUILD)/examples/'
 	@echo 'make format     clang-format over the sources'
@@ -26,6 +27,12 @@ bench bench-all:
 	$(configure) -DHEDDLE_BENCH=ON
 	cmake --build $(BUILD) --target bench/all
 	/usr/bin/python3 -B bench/report.py --build $(BUILD) $(if $(filter bench-all,$@),--all)
+
+bench-rivals:
+	@tools/setup build bench rivals
+	$(configure) -DHEDDLE_BENCH=ON -DHEDDLE_RIVALS=ON
+	cmake --build $(BUILD) --target bench/all
+	/usr/bin/python3 -B bench/rivals.py --build $(BUILD)
 
 test:
 	@tools/setup build test
@@ -50,4 +57,4 @@ install:
 	cmake --build $(BUILD) --target heddle
 	DESTDIR='$(DESTDIR)' cmake --install $(BUILD)
 
-.PHONY: help bench bench-all test examples format install
+.PHONY: help bench bench-all bench-rivals test examples format install

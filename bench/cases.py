@@ -93,6 +93,45 @@ def memory(most):
 
 
 @dataclasses.dataclass(frozen=True)
+class Growth:
+    """A plot of the cost of one operation against how much there is of something."""
+    name: str
+    against: str
+    lines: tuple   # (label, ((size, case), ...))
+
+
+def curve(label, case, sizes):
+    return label, tuple((n, case.format(n)) for n in sizes)
+
+
+def fibers(w):
+    return [(n, f"yield_many/heddle/w:{w}/n:{n}/yields:{yields_each(n)}")
+            for n in (*MANY, 1_000_000)]
+
+
+TENS = (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000)
+GROWTH = [
+    Growth("a yield", "fibers that yield in turn",
+           (("1 worker", tuple(fibers(1))), ("2 workers", tuple(fibers(2))))),
+    Growth("a value received by a select", "channels in it",
+           (curve("all have a sender", "growth/select_all_ready/over:{}/n:20000",
+                  (1, 2, 10, 100, 1_000)),
+            curve("one has a value", "growth/select_one_ready/over:{}/n:20000",
+                  (1, 2, 10, 100, 1_000)))),
+    Growth("a wait with a limit, ended by a value", "other timers that are armed",
+           (curve("", "growth/timed_wait/n:{}", TENS),)),
+    Growth("an operation", "workers, on the cores there are",
+           (curve("a yield, 1,000 fibers", "growth/yield_on/w:{}", (1, 2, 4, 8, 16, 32, 64)),
+            curve("a round trip, 100 pairs", "growth/ping_pong_on/w:{}",
+                  (1, 2, 4, 8, 16, 32, 64)))),
+]
+
+
+def growth_cases():
+    return [case for growth in GROWTH for _, points in growth.lines for _, case in points]
+
+
+@dataclasses.dataclass(frozen=True)
 class Target:
     """A target of performance.md: `goal` of `counter` of `case`, at most or at least."""
     row: int
@@ -222,6 +261,7 @@ SIDE_BY_SIDE = [
 
 # One case of every program, each short: does it still run?
 SMOKE = [
+    "growth/select_one_ready/over:10/n:20000", "growth/yield_on/w:4",
     "switch/call/n:50000", JUMP[0], "switch/heddle_yield/w:1/n:50000",
     "switch/heddle_yield/w:2/n:50000", "switch/heddle_yield_after_float/w:1/n:50000",
     "switch/thread_sched_yield/cores:1/n:1000", "switch/thread_futex/cores:2/n:1000",
@@ -262,6 +302,7 @@ def all_cases():
     for _, case, _, _ in SIDE_BY_SIDE:
         cases += [case.format(who, w) for who in ("heddle", "thread") for w in (1, 2)]
     cases += [f"sleepers/heddle/w:2/n:{n}" for n in (100_000, 1_000_000)]
+    cases += growth_cases()
     return unique(cases)
 
 

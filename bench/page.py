@@ -170,7 +170,8 @@ def html_page(results, machine, plots, targets, rounds, seed, side=False):
         f"<p class=notes>{html.escape(TARGET_NOTES)}</p>"]
     if side:
         rows = list(side_cells(results))
-        parts += [html_table(SIDE_HEAD, rows, [""] * len(rows), left=(1,))]
+        parts += [html_table(SIDE_HEAD, rows, [""] * len(rows), left=(1,)),
+                  "<h2>Growth</h2>", plots["growth"]]
     facts = "".join(f"<dt>{html.escape(k)}<dd>{html.escape(v)}" for k, v in machine.items())
     parts += [
         "<h2>How it was measured</h2>",

@@ -13,8 +13,11 @@ from matplotlib.ticker import FuncFormatter  # noqa: E402
 import figures  # noqa: E402
 
 COLOURS = {"floor": ["#8a8f98", "#8a8f98"], "heddle": ["#1f5fbf", "#6fa8ff"],
-           "thread": ["#c2571a", "#f0a05a"]}
-MARKERS = {"floor": "s", "heddle": "o", "thread": "^"}
+           "thread": ["#c2571a", "#f0a05a"], "go": ["#00859b"] * 2, "boost_fiber": ["#7a4fb5"] * 2,
+           "tokio": ["#8a6d00"] * 2, "tbb": ["#5b8c3a"] * 2, "asyncio": ["#b03a6b"] * 2,
+           "gevent": ["#3a7d6b"] * 2}
+MARKERS = {"floor": "s", "heddle": "o", "thread": "^", "go": "D", "boost_fiber": "v", "tokio": "P",
+           "tbb": "X", "asyncio": "<", "gevent": ">"}
 NAMES = {"floor": "floor", "heddle": "heddle", "thread": "threads"}
 
 plt.rcParams.update({
@@ -70,6 +73,75 @@ def bars(rows):
         axes.barh([0], [0], color=COLOURS[group][0], label=NAMES[group])
     axes.legend(loc="upper right")
     return svg_of(figure, "bars")
+
+
+def ratios(rows, rivals):
+    """rows: (label, {word: how many times as good heddle is}), the first on top."""
+    rows = list(rows)
+    figure, axes = plt.subplots(figsize=(9.5, 0.3 * len(rows) + 1.2))
+    names = {rival.word: rival.name + ("" if rival.stackful else " (stackless)")
+             for rival in rivals if not rival.record} | {"thread": "threads"}
+    for word, name in names.items():
+        at = [(factors[word], i) for i, (_, factors) in enumerate(rows) if word in factors]
+        axes.plot([x for x, _ in at], [y for _, y in at], MARKERS[word], color=COLOURS[word][0],
+                  label=name, markersize=6, alpha=0.9)
+    axes.axvline(1, color="#1f5fbf", linewidth=1.4)
+    axes.axvspan(1e-3, 1, color="#b00020", alpha=0.05, linewidth=0)
+    axes.set_yticks(range(len(rows)), [label for label, _ in rows])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    most = max((x for _, factors in rows for x in factors.values()), default=10)
+    least = min((x for _, factors in rows for x in factors.values()), default=0.5)
+    axes.set_xlim(min(0.4, least / 1.5), most * 2)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_formatter(FuncFormatter(plain))
+    axes.set_xlabel("how many times as good heddle is, log scale; left of the line it is behind")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return svg_of(figure, "ratios")
+
+
+def wakes(plots):
+    """Microseconds from the wake of a task on an idle worker to its run, by percentile."""
+    figure, grid = plt.subplots(1, len(plots), figsize=(11.5, 4.2), sharey=True)
+    for axes, (title, lines) in zip(grid, plots.items()):
+        for label, word, points in lines:
+            if points:
+                axes.plot([p for p, _ in points], [us for _, us in points],
+                          color=COLOURS[word][0], marker=MARKERS[word], label=label, markersize=5,
+                          linewidth=1.8)
+        axes.set_title(f"{title}: µs until it runs")
+        axes.set_xlabel("percentile")
+        axes.set_yscale("log")
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter(FuncFormatter(plain))
+    legend(grid[-1], loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.tight_layout()
+    return svg_of(figure, "wakes")
+
+
+def growth(plots, results):
+    """Nanoseconds an operation against how much there is of something, a plot each."""
+    figure, grid = plt.subplots(2, 2, figsize=(11.5, 7.6))
+    for axes, plot in zip(grid.flat, plots):
+        for nth, (label, points) in enumerate(plot.lines):
+            found = [(n, results.spread(case, "ns")) for n, case in points]
+            found = [(n, s) for n, s in found if s is not None]
+            colour = COLOURS["heddle"][nth]
+            axes.plot([n for n, _ in found], [s.median for _, s in found], color=colour,
+                      label=label or None, marker="o", markersize=5, linewidth=1.8)
+            axes.fill_between([n for n, _ in found], [s.low for _, s in found],
+                              [s.high for _, s in found], color=colour, alpha=0.15, linewidth=0)
+        axes.set_title(f"{plot.name}, ns")
+        axes.set_xlabel(plot.against)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=1)
+        axes.minorticks_off()
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(plain))
+        legend(axes, loc="upper left")
+    figure.tight_layout()
+    return svg_of(figure, "growth")
 
 
 def draw(axes, lines, results, counter, factor=1.0):

@@ -22,9 +22,12 @@ import textwrap
 import time
 
 import cases
+import contest
 import figures
 import page
 
+CANNOT = 3  # a rival's exit status for what it has not
+TIMEOUT_S = 180
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -56,12 +59,9 @@ def environment():
 
 def run_case(folder, case, min_time, timeout_s):
     """Runs one case in a process of its own; returns (counters, context) or raises RuntimeError."""
-    pattern = f"^{re.escape(case)}(/iterations:[0-9]+)?/manual_time$".replace("\\-", "-")
     process = subprocess.Popen(
-        [str(folder / cases.program_of(case)), f"--benchmark_filter={pattern}",
-         "--benchmark_format=json", f"--benchmark_min_time={min_time}"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=environment(), start_new_session=True)
+        command_of(folder, case, min_time), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True)
     try:
         out, err = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -75,9 +75,30 @@ def run_case(folder, case, min_time, timeout_s):
     if process.returncode < 0:
         name = signal.Signals(-process.returncode).name
         raise RuntimeError(f"died by {name}{': ' + last if last else ''}")
+    rival = contest.rival_of(case)
+    if rival is not None and process.returncode == CANNOT:
+        raise RuntimeError(last)
     if process.returncode != 0:
         raise RuntimeError(f"exit status {process.returncode}: {last}")
-    return parse(case, out)
+    return parse(case, out) if rival is None else (parse_rival(out), {})
+
+
+def command_of(folder, case, min_time):
+    rival = contest.rival_of(case)
+    if rival is not None:
+        return [*rival.command(folder), case, str(min_time)]
+    pattern = f"^{re.escape(case)}(/iterations:[0-9]+)?/manual_time$".replace("\\-", "-")
+    return [str(folder / cases.program_of(case)), f"--benchmark_filter={pattern}",
+            "--benchmark_format=json", f"--benchmark_min_time={min_time}"]
+
+
+def parse_rival(text):
+    """The figures that a rival's program prints: rivals/README.md."""
+    try:
+        found = json.loads(text)
+        return {name: float(value) for name, value in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        raise RuntimeError(f"no figures, but {text[:60]!r}") from None
 
 
 def parse(case, text):
@@ -98,8 +119,9 @@ def parse(case, text):
 class Run:
     """All rounds of one call of this program."""
 
-    def __init__(self, folder, wanted, rounds, min_time, seed, quick=False):
+    def __init__(self, folder, wanted, rounds, min_time, seed, quick=False, most_s=None):
         self.folder, self.wanted, self.rounds, self.quick = folder, wanted, rounds, quick
+        self.most_s, self.spent = most_s, {}  # seconds of a case in all rounds, most and so far
         self.min_time, self.random = min_time, random.Random(seed)
         self.results, self.context, self.records = figures.Results(), {}, []
         self.others = 0.0  # the share of the processors that other programs took
@@ -119,20 +141,26 @@ class Run:
             progress(f"round {number + 1} of {self.rounds}: {i + 1}/{len(order)} {case}")
             began = time.monotonic()
             try:
-                counters, context = run_case(self.folder, case, self.min_time, timeout_s=120)
+                counters, context = run_case(self.folder, case, self.min_time, TIMEOUT_S)
             except RuntimeError as error:
                 self.note_failure(case, str(error))
                 continue
-            self.context = context
+            took = time.monotonic() - began
+            self.context = context or self.context
             self.results.add(case, counters)
+            self.spent[case] = self.spent.get(case, 0.0) + took
             self.records.append({"round": number, "case": case, **counters,
-                                 "wall_s": round(time.monotonic() - began, 3)})
+                                 "wall_s": round(took, 3)})
 
     def takes_part(self, case, number):
         """A case that failed once is not tried again: it may take its time to hang."""
         most = cases.most_rounds(case, self.quick)
         bad = case in self.results.failed or case in self.results.skipped
-        return not bad and (most is None or number < most)
+        # A round more would take as long as those before it.
+        spent = self.spent.get(case, 0.0)
+        too_long = (self.most_s is not None and number > 0
+                    and spent * (number + 1) / number > self.most_s)
+        return not bad and not too_long and (most is None or number < most)
 
     def note_failure(self, case, message):
         if message.startswith("needs "):
@@ -219,6 +247,8 @@ def write_page(run, plots, path, targets, seed, everything):
     lines = cases.memory(1_000_000 if everything else 100_000)
     drawn = {"bars": plots.bars(bars), "cost": plots.cost(cases.COST, run.results),
              "memory": plots.memory(lines, run.results, map_limit())}
+    if everything:
+        drawn["growth"] = plots.growth(cases.GROWTH, run.results)
     path.write_text(page.html_page(run.results, machine(run), drawn, targets, run.rounds,
                                    seed, side=everything), encoding="utf-8")
 

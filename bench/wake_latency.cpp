@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "heddle_world.hpp"
@@ -122,8 +123,8 @@ void report(benchmark::State& state, World& world, OnStart on_start) {
   const auto percentile = [&](std::size_t p) {
     return static_cast<double>(all[(all.size() - 1) * p / 100]) * 1e-3;
   };
-  state.counters["p50_us"] = percentile(50);
-  state.counters["p99_us"] = percentile(99);
+  for (const std::size_t p : {1u, 10u, 25u, 50u, 75u, 90u, 99u})
+    state.counters["p" + std::to_string(p) + "_us"] = percentile(p);
 }
 
 void heddle(benchmark::State& state) {

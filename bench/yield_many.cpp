@@ -91,7 +91,7 @@ void rounds(benchmark::internal::Benchmark* b) {
 
 BENCHMARK(raw_ring)->Name("yield_many/raw_ring")->Apply(rounds);
 BENCHMARK(yield_many<heddle_world>)->Name("yield_many/heddle")->Apply([](auto* b) {
-  sizes(b, 100'000, 100'000);
+  sizes(b, 1'000'000, 100'000);
 });
 BENCHMARK(yield_many<thread_world>)->Name("yield_many/thread")->Apply([](auto* b) {
   sizes(b, 1'000, 10'000);

@@ -185,7 +185,7 @@ class Tidy:
         elif top == "boost":
             if room not in (None, "fiber") or s.folder in ("", "examples"):
                 complain(f"includes <{what}>", "Boost is for fiber/ alone (and for bench/)")
-            elif not rest.startswith("context/"):
+            elif not rest.startswith("context/") and not s.name.startswith("bench/rivals/"):
                 complain(f"includes <{what}>", "of Boost, heddle uses Context alone")
         elif (room or s.folder in ("", "examples")) and rest and not re.match(
                 r"(sys|linux|arpa|net|netinet|asm|bits|sanitizer|valgrind)/", what):

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSL-1.0
+# row_notes: what docs/benchmarks.md says in words: for each row of performance.md what its floor
+# is, what is paid above it and for what; and what the plots of growth show.
+COST = """Instructions are those that
+[tests/instructions](../tests/instructions/instructions.json) holds; an atomic read-modify-write
+costs some 5.7 ns where nobody else wants the line, as much as 90 instructions.
+"""
+
+# (row, its floor, what is paid above it)
+PAID = [
+    ("1 yield",
+     "the bare jump: six registers and two control words to the stack that is left and back "
+     "from the other",
+     "144 instructions, no atomic read-modify-write: the queue is locked and opened by two "
+     "stores, one fiber taken from the ring and one put there; who runs is noted, for dumps "
+     "and the watchdog; the word of the suspended frame, by which others may look at it; a "
+     "count; errno and the exceptions in flight, which go with the fiber"),
+    ("2 yield_many",
+     "jumps round 10,000 contexts: of each a line of its stack, from the second cache or the "
+     "third",
+     "a line of its record, and the place in the ring"),
+    ("3 chan_pingpong",
+     "two jumps",
+     "1,056 instructions for two sends, two receives and two parks; six atomic operations: a "
+     "lock for each of the four, a claim for each that is woken. A claim makes sure that of a "
+     "value, a timer, a stop token and a cancellation exactly one ends the wait. What each "
+     "waits for is noted, for reports"),
+    ("4 chan_spsc, mpmc",
+     "two locks a value, one at each end",
+     "108 instructions for a send and a receive with room; w=2: the lines of the ring, and "
+     "with several at an end that end's lock, travel between the cores"),
+    ("5 spawn_join_one",
+     "a context made, entered and left: 29 ns",
+     "991 instructions: a record from the worker's own, the callable, the id, the place where "
+     "it was started (for reports); the wait of the joiner, the claim, and the record back"),
+    ("5 spawn_batch",
+     "the same",
+     "486 instructions each: no wait for each, and a stack that a fiber has left is handed to "
+     "the next without a jump"),
+    ("6 skynet",
+     "",
+     "1,111,111 fibers and 111,111 channels from the heap; the youngest fiber runs first, so "
+     "that few stacks are in use at once"),
+    ("7 mutex",
+     "an atomic addition; a lock and an unlock are two",
+     "18 instructions where nobody waits; whose it is, noted by two stores. w=2: the line of "
+     "the lock travels, and who waits is woken and queued"),
+    ("7 with a yield inside",
+     "",
+     "all others come to wait: a park, a claim and a hand-over each"),
+    ("8 select",
+     "",
+     "865 instructions a value over two channels: hints without a lock first, then all locks "
+     "if none was ready; a waiter in each channel's list, and out of it again"),
+    ("9 sleepers",
+     "the first touch of a page for each stack",
+     "a place in the timing wheel; waking is O(1) for each"),
+    ("10 parked_memory",
+     "a page and its share of the page tables",
+     "a record of 192 bytes, and the guard's mark in the page tables"),
+    ("11 fib",
+     "",
+     "a fiber for each call: started, run on the stack that the last one left, joined mostly "
+     "without a wait"),
+    ("12 wake_latency",
+     "a cache line to the other core; for one that sleeps, a futex",
+     "a worker that found nothing looks on for 50 µs, then sleeps; who wakes it pays the "
+     "system call"),
+    ("13 sieve",
+     "",
+     "a ping-pong for each number that a filter passes on"),
+    ("15 scaling",
+     "2.0",
+     "what starting and stealing the chunks costs"),
+]
+
+GROWTH = """- **Fibers**: up to some hundreds all that a switch touches is in the first cache, up
+  to some ten thousand in the second or third; then each switch fetches the fiber's stack and
+  record from memory. No step but these.
+- **Channels in a select**: a walk over all for each value, by hints that take no lock. Where it has
+  to sleep it locks and links into all: linear, with a larger factor.
+- **Timers**: a wheel: arming one and taking it back costs the same beside a million. What grows at
+  the right end is memory: the sleepers' stacks push the rest out of the caches.
+- **Workers** beyond the cores take turns by the kernel's leave: a worker that holds its queue's
+  lock while it is off its core holds up who would steal from it.
+"""
