@@ -181,8 +181,12 @@ def method(found, absent):
     if absent:
         facts["not installed"] = ", ".join(absent)
     lines += [table(["", ""], [[name, value] for name, value in facts.items()], left=2), ""]
-    failed = {**found["failed"], **found["skipped"]}
-    if failed:
+    why = {}
+    for case, message in {**found["failed"], **found["skipped"]}.items():
+        program, who, *arguments = case.split("/")
+        why.setdefault((who, message), []).append("/".join([program, *arguments]))
+    if why:
         lines += ["What has no figure, and why:\n",
-                  *(f"- `{case}`: {message}" for case, message in sorted(failed.items())), ""]
+                  *(f"- {who}: {message}: {', '.join(sorted(asked))}"
+                    for (who, message), asked in sorted(why.items())), ""]
     return "\n".join(lines)

@@ -104,7 +104,7 @@ class Told(unittest.TestCase):
                  "machine": {"processor": "one"}, "failed": {"fib/go/w:1/n:30": "hung"},
                  "skipped": {}}
         text = contest_page.method(found, ["tokio (librust-tokio-dev)"])
-        for part in ("Go 1.19", "tokio (librust-tokio-dev)", "`fib/go/w:1/n:30`: hung"):
+        for part in ("Go 1.19", "tokio (librust-tokio-dev)", "- go: hung: fib/w:1/n:30"):
             self.assertIn(part, text)
 
 
