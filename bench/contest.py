@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
 # contest: who takes part beside heddle, what each is asked for, and how a row is decided. Data and
-# arithmetic only; report_test.py holds it. The rivals' programs: rivals/README.md.
+# arithmetic only; contest_test.py holds it. The rivals' programs: rivals/README.md.
 import dataclasses
 import os
 import pathlib

@@ -173,7 +173,7 @@ def markdown(rows, rivals, results, found):
 def method(found, absent):
     lines = [f"{found['rounds']} rounds, {found['took_s']:,} s in all. In each, every case of "
              "everybody runs once, in a process of its own, in an order drawn anew (seed "
-             f"{found['seed']}); what takes long has fewer rounds, the same for its rivals. A body "
+             f"{found['seed']}); a case that takes long runs in fewer of them. A body "
              "warms up, then runs for a tenth of a second and more, and times itself inside the "
              "runtime. Nothing is pinned but threads: with w=1 to one core.\n"]
     facts = {**{contest.BY_WORD[w].name: about for w, about in found["about"].items()

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "heddle_world.hpp"
+#include "known_work.hpp"
 #include "measure.hpp"
 #include "thread_world.hpp"
 
@@ -23,27 +24,12 @@ std::int64_t fib(std::int64_t n) {
   return one + other;
 }
 
-struct known {
-  std::int64_t value;
-  std::int64_t tasks;
-};
-
-known fib_by_a_loop(std::int64_t n) {
-  std::int64_t here = 0, next = 1;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t sum = here + next;
-    here = next;
-    next = sum;
-  }
-  return {here, next - 1};
-}
-
 template <class World>
 void calls(benchmark::State& state) {
   const std::int64_t n = state.range(1);
   if (!has_cores(state, state.range(0))) return;
   World world(static_cast<unsigned>(state.range(0)));
-  const known expected = fib_by_a_loop(n);
+  const fibonacci expected(n);
   measure(state, world, expected.tasks, [n, expected] {
     std::int64_t result = 0;
     const double seconds = timed([&] { result = fib<World>(n); });

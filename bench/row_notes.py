@@ -76,11 +76,11 @@ PAID = [
 
 GROWTH = """- **Fibers**: up to some hundreds all that a switch touches is in the first cache, up
   to some ten thousand in the second or third; then each switch fetches the fiber's stack and
-  record from memory. No step but these.
-- **Channels in a select**: a walk over all for each value, by hints that take no lock. Where it has
-  to sleep it locks and links into all: linear, with a larger factor.
-- **Timers**: a wheel: arming one and taking it back costs the same beside a million. What grows at
-  the right end is memory: the sleepers' stacks push the rest out of the caches.
-- **Workers** beyond the cores take turns by the kernel's leave: a worker that holds its queue's
-  lock while it is off its core holds up who would steal from it.
+  record from memory.
+- **Channels in a select**: a walk over all for each value, some 7 ns each, also where it must sleep
+  and links into all (10 ns); twice that with 1,000, whose senders' stacks leave the caches.
+- **Timers**: a wheel: arming one and taking it back costs the same beside a million.
+- **Workers** beyond the cores take turns by the kernel's leave. Up to 32 on two cores it costs
+  nothing; with 64 a yield takes between the same and twice as long, from run to run, which is not
+  explained yet.
 """

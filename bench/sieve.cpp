@@ -7,24 +7,12 @@
 #include <vector>
 
 #include "heddle_world.hpp"
+#include "known_work.hpp"
 #include "measure.hpp"
 #include "thread_world.hpp"
 
 namespace bench {
 namespace {
-
-std::int64_t nth_prime(std::int64_t n) {
-  std::vector<std::int64_t> primes;
-  for (std::int64_t c = 2; static_cast<std::int64_t>(primes.size()) < n; ++c) {
-    bool prime = true;
-    for (const std::int64_t p : primes) {
-      if (p * p > c) break;
-      if (c % p == 0) prime = false;
-    }
-    if (prime) primes.push_back(c);
-  }
-  return primes.back();
-}
 
 template <class World>
 double sieve(std::int64_t n, std::int64_t expected) {

@@ -180,35 +180,11 @@ double percentile(std::vector<double> values, unsigned percent) {
   return values.at((values.size() - 1) * percent / 100);
 }
 
-void work() {
-  std::uint64_t x = 1;
-  for (int i = 0; i < 400'000; ++i) {
-    x = x * 6364136223846793005u + 1442695040888963407u;
-    keep(x);
-  }
-}
-
-fibonacci::fibonacci(std::int64_t n) {
-  std::int64_t next = 1;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t sum = value + next;
-    value = next;
-    next = sum;
-  }
-  tasks = next - 1;
-}
-
-std::int64_t nth_prime(std::int64_t n) {
-  std::vector<std::int64_t> primes;
-  for (std::int64_t c = 2; static_cast<std::int64_t>(primes.size()) < n; ++c) {
-    bool prime = true;
-    for (const std::int64_t p : primes) {
-      if (p * p > c) break;
-      if (c % p == 0) prime = false;
-    }
-    if (prime) primes.push_back(c);
-  }
-  return primes.back();
+figures speed_up(const call& of, double (*split)(unsigned workers, std::int64_t chunks)) {
+  require_cores(2);
+  const double one = split(1, of["n"]);
+  const double two = split(2, of["n"]);
+  return {{"speed_up", one / two}, {"one_s", one}, {"two_s", two}, {"seconds", two}};
 }
 
 int rival_main(int argc, char** argv, const std::string& about) {

@@ -13,11 +13,15 @@
 #include <utility>
 #include <vector>
 
+#include "known_work.hpp"
 #include "machine.hpp"
 
 namespace rival {
 
+using bench::fibonacci;
+using bench::nth_prime;
 using bench::timed;
+using bench::work;
 using figures = std::vector<std::pair<std::string, double>>;
 
 // One call of the program: PROGRAM CASE MIN_SECONDS.
@@ -66,17 +70,8 @@ inline void keep(T& value) {
   asm volatile("" : "+m,r"(value) : : "memory");
 }
 
-// A millisecond's arithmetic, about, that depends on itself step by step; bench/scaling.cpp's.
-void work();
-
-// What fib(n) is, and how many tasks the tree has: one for each call that is not trivial.
-struct fibonacci {
-  explicit fibonacci(std::int64_t n);
-  std::int64_t value = 0;
-  std::int64_t tasks = 0;
-};
-
-std::int64_t nth_prime(std::int64_t n);
+// The case `scaling`: `split` returns the seconds in which so many workers did so many chunks.
+figures speed_up(const call& of, double (*split)(unsigned workers, std::int64_t chunks));
 
 // `about` is the line for --about. Returns the exit status.
 int rival_main(int argc, char** argv, const std::string& about);

@@ -116,12 +116,7 @@ double split(unsigned workers, std::int64_t chunks) {
   });
 }
 
-figures scaling(const call& of) {
-  require_cores(2);
-  const double one = split(1, of["n"]);
-  const double two = split(2, of["n"]);
-  return {{"speed_up", one / two}, {"one_s", one}, {"two_s", two}, {"seconds", two}};
-}
+figures scaling(const call& of) { return speed_up(of, &split); }
 
 void register_all() {
   register_case("spawn_join", {"w", "n"}, spawn_join);
