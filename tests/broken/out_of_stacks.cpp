@@ -34,7 +34,7 @@ int main() {
         ++run;
         go_on.wait();
       });
-      heddle::this_fiber::sleep_for(1ms);
+      heddle::this_fiber::yield();
     }
     heddle::this_fiber::sleep_for(1'500ms);
     const rlimit enough{RLIM_INFINITY, RLIM_INFINITY};
