@@ -40,12 +40,12 @@ void raw_jump(benchmark::State& state, bool float_first) {
   clear_float_flags();
   raw::fcontext_t other = stacks.make(0, jump_back);
   measure(state, world, n, [&] {
+    clear_float_flags();
     if (float_first) float_work();
     return timed([&] {
       for (std::int64_t i = 0; i < n; i += 2) other = raw::jump_fcontext(other, nullptr).fctx;
     });
   });
-  clear_float_flags();
 }
 
 void heddle_yield(benchmark::State& state, bool float_first) {

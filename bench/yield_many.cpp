@@ -68,6 +68,7 @@ void raw_ring(benchmark::State& state) {
   }
   bare_world world;
   measure(state, world, state.range(0) * rounds, [&] {
+    clear_float_flags();
     return timed([&] {
       for (std::int64_t i = 0; i < rounds; ++i)
         all.contexts[n - 1] = raw::jump_fcontext(all.contexts[0], members.data()).fctx;
