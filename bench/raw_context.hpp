@@ -41,8 +41,9 @@ class raw_stacks {
   std::byte* base_;
 };
 
-// Leaves this thread's floating-point flags all clear; a context that is made then will have them so.
-// Where two contexts differ in them, a jump takes 90 ns on Intel; and to compute a mean sets one.
+// Leaves this thread's floating-point flags all clear; a context that is made then will have them
+// so. Where two contexts differ in them, a jump takes 90 ns on Intel; and to compute a mean sets
+// one.
 inline void clear_float_flags() { std::feclearexcept(FE_ALL_EXCEPT); }
 
 // Inexact arithmetic: sets a sticky flag that a switch may carry along at a cost.
