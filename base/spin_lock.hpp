@@ -8,6 +8,8 @@
 #include <heddle/base/atomic.hpp>
 #include <heddle/base/sanitizer.hpp>
 
+#include <cstdint>
+
 namespace heddle::detail {
 
 class spin_lock {
@@ -37,16 +39,18 @@ class spin_lock {
   [[gnu::cold, gnu::noinline]] void lock_slow() noexcept;
 
   atomic<bool> held_{false};
+  atomic<std::uint8_t> patience_{0};  // of who finds it held: written by the holder
 };
 
 /// Spins, then yields the OS thread, then sleeps: for loops that wait for another thread's next few
-/// instructions.
+/// instructions. The first pause is of 2^(first + 1) turns, each later one twice as long.
 class backoff {
  public:
+  explicit backoff(unsigned first = 0) noexcept : turns_(first) {}
   void pause() noexcept;
 
  private:
-  unsigned turns_ = 0;
+  unsigned turns_;
 };
 
 }  // namespace heddle::detail
