@@ -63,7 +63,7 @@ void timer_store::place_locked(timer_node& node) noexcept {
   const unsigned level = highest / digit_bits;
   const unsigned slot = static_cast<unsigned>(node.tick >> (level * digit_bits)) % slots;
   wheel_[level][slot].push_back(node);
-  occupied_[level] |= std::uint64_t{1} << slot;
+  occupied_[level][slot / 64] |= std::uint64_t{1} << slot % 64;
 }
 
 void timer_store::advance_locked(std::uint64_t target) noexcept {
@@ -77,8 +77,15 @@ void timer_store::advance_locked(std::uint64_t target) noexcept {
     tick_ = next;
     for (unsigned level = 0; level < levels; ++level) {
       const unsigned slot = static_cast<unsigned>(tick_ >> (level * digit_bits)) % slots;
-      if ((occupied_[level] >> slot & 1) != 0) {
-        occupied_[level] &= ~(std::uint64_t{1} << slot);
+      std::uint64_t& marks = occupied_[level][slot / 64];
+      const std::uint64_t mark = std::uint64_t{1} << slot % 64;
+      if ((marks & mark) != 0) {
+        marks &= ~mark;
+        if (level == 0) {
+          // All at once: each costs a cache miss, since it lies on a stack that slept.
+          due_.splice_back(wheel_[0][slot]);
+          break;
+        }
         intrusive_list<timer_node> moving;
         moving.splice_back(wheel_[level][slot]);
         while (timer_node* node = moving.pop_front()) place_locked(*node);
@@ -94,11 +101,11 @@ std::uint64_t timer_store::next_tick_locked() const noexcept {
     const unsigned shift = level * digit_bits;
     const unsigned now = static_cast<unsigned>(tick_ >> shift) % slots;
     // Slots later in this turn of the level; those at or before `now` hold nothing.
-    const std::uint64_t later = now == slots - 1 ? 0 : occupied_[level] >> (now + 1) << (now + 1);
-    if (later != 0) {
-      const auto slot = static_cast<std::uint64_t>(std::countr_zero(later));
-      const std::uint64_t turn =
-          shift + digit_bits >= 64 ? 0 : tick_ >> (shift + digit_bits) << (shift + digit_bits);
+    for (unsigned first = now + 1; first < slots; first = (first / 64 + 1) * 64) {
+      const std::uint64_t later = occupied_[level][first / 64] >> first % 64;
+      if (later == 0) continue;
+      const std::uint64_t slot = first + static_cast<unsigned>(std::countr_zero(later));
+      const std::uint64_t turn = tick_ >> (shift + digit_bits) << (shift + digit_bits);
       return turn | slot << shift;
     }
   }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // timer: waits that end by time. One store per worker: a hierarchical timing wheel (Varghese and
 //   Lauck, SOSP 1987, scheme 6): adding and cancelling cost O(1), a timer moves down a level at
-//   most six times before it fires.
+//   most five times before it fires, and one of less than two seconds at most once.
 //
-//   A level has 64 slots; a slot of level k spans 64^k ticks of 32.8 us. A timer lies on the level
-//   of the highest digit (base 64) in which its tick differs from the current one.
+//   A level has 256 slots; a slot of level k spans 256^k ticks of 32.8 us. A timer lies on the
+//   level of the highest digit (base 256) in which its tick differs from the current one.
 //
 //   I1  a linked timer's tick is later than tick_, or it is in due_.
 //   I2  earliest_ is no later than the earliest timer's deadline, rounded up to its tick.
@@ -54,9 +54,9 @@ class timer_store {
 
  private:
   static constexpr unsigned tick_shift = 15;
-  static constexpr unsigned digit_bits = 6;
+  static constexpr unsigned digit_bits = 8;
   static constexpr unsigned slots = 1u << digit_bits;
-  static constexpr unsigned levels = 8;
+  static constexpr unsigned levels = 7;  // a tick has 49 bits
 
   void place_locked(timer_node& node) noexcept;
   void advance_locked(std::uint64_t target) noexcept;
@@ -65,9 +65,10 @@ class timer_store {
   void publish_locked() noexcept;
 
   spin_lock lock_;
-  std::uint64_t tick_;                            // guarded by lock_: all before has been expired
-  intrusive_list<timer_node> due_;                // guarded by lock_
-  std::array<std::uint64_t, levels> occupied_{};  // guarded by lock_: may name an empty slot
+  std::uint64_t tick_;              // guarded by lock_: all before has been expired
+  intrusive_list<timer_node> due_;  // guarded by lock_
+  // Guarded by lock_: may name an empty slot.
+  std::array<std::array<std::uint64_t, slots / 64>, levels> occupied_{};
   std::array<std::array<intrusive_list<timer_node>, slots>, levels> wheel_;  // guarded by lock_
   atomic<std::int64_t> earliest_{no_deadline};  // written under lock_, read by anybody
   atomic<std::size_t> size_{0};                 // the same

@@ -143,7 +143,7 @@ TEST_F(TimerStore, HoldsDeadlinesOfEveryDistance) {
   // One on each side of each boundary between the levels, and as far as time goes.
   std::deque<sleeper> all;
   std::multimap<std::int64_t, agent*> model;
-  for (std::int64_t span = tick_ns; span < never / 64; span *= 64) {
+  for (std::int64_t span = tick_ns; span < never / 16; span *= 16) {
     for (const std::int64_t off : {-tick_ns, std::int64_t{-1}, std::int64_t{0}, std::int64_t{1}}) {
       for (const std::int64_t at : {start + span + off, rounded_up(start) / span * span + off}) {
         if (at <= start) continue;
