@@ -44,6 +44,11 @@ std::uint64_t switch_stamp() noexcept {
              : reinterpret_cast<std::uintptr_t>(w) << 16 ^ w->turns.load(std::memory_order_relaxed);
 }
 
+bool may_spin() noexcept {
+  const worker* w = current_worker();
+  return w == nullptr || (w->rt.worker_count() > 1 && w->queue.empty());
+}
+
 random_source random_numbers() noexcept {
   worker* w = current_worker();
   atomic<random_source>& choices =

@@ -50,6 +50,9 @@ inline agent& this_agent() noexcept {
 /// plain thread.
 std::uint64_t switch_stamp() noexcept;
 
+/// Whether the caller would leave its processor idle if it waited now, while others may run.
+bool may_spin() noexcept;
+
 /// A source of random numbers for one choice, seeded from that of the calling worker or thread.
 random_source random_numbers() noexcept;
 

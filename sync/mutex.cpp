@@ -24,7 +24,9 @@ struct mutex_waiter : waiter {
 
 namespace {
 // How often in a row those who wait are left to one who was woken, but has not come yet.
-constexpr int pass_over_at_most = 256;
+constexpr unsigned pass_over_at_most = 256;
+// How often one who has nothing better to do looks at a taken mutex, and the pauses before each.
+constexpr int looks_at_most = 8, pauses_before_look = 128;
 }  // namespace
 
 // One attempt to lock, which clears `clear` with it.
@@ -59,8 +61,6 @@ bool mutex::enqueue(detail::mutex_waiter& w, detail::turn& mine, bool again) noe
       break;
     }
   }
-  // An owner that found the mutex free has left no stamp, and there may be an old one.
-  if (queue_.empty()) owners_stamp_.store(0, std::memory_order_relaxed);
   detail::enqueue_in_turn(queue_, w, turns_, &mine);
   return true;
 }
@@ -71,24 +71,43 @@ bool mutex::owned() noexcept {
   return true;
 }
 
+// For one who would leave its worker idle: looks again and again, but rarely, since each look takes
+// the line from the owner, and a takeover costs both more than some ten locks. Meanwhile `woken` is
+// set, so that unlocks need wake nobody.
+bool mutex::spin(bool& competes) noexcept {
+  if (!detail::may_spin()) return false;
+  for (int look = 0; look < looks_at_most; ++look) {
+    std::uint32_t now = state_.load(std::memory_order_relaxed);
+    if (!competes && (now & (locked | woken)) == locked) {
+      competes = state_.compare_exchange_strong(now, now | woken, std::memory_order_relaxed,
+                                                std::memory_order_relaxed);
+    }
+    const std::uint8_t before = passed_over_.load(std::memory_order_relaxed);
+    for (int i = 0; i < pauses_before_look; ++i) detail::cpu_relax();
+    if (barge(competes ? woken : 0)) return true;
+    // Its owner is in no hurry.
+    if (competes && passed_over_.load(std::memory_order_relaxed) == before) return false;
+  }
+  return false;
+}
+
+bool mutex::barge(std::uint32_t clear) noexcept { return take(clear) && owned(); }
+
 [[gnu::always_inline]] inline bool mutex::wait_within(const detail::wait_limits& limits) noexcept {
   owner_.expect_not_caller(this);
   const bool is_timed = limits.deadline_ns != detail::no_deadline;
   if (is_timed && limits.deadline_ns <= detail::now_ns()) return false;
-  for (int i = 0; i < detail::spins_for_a_lock; ++i) {
-    if (take(0)) return owned();
-    if ((state_.load(std::memory_order_relaxed) & queued) != 0) break;
-    detail::cpu_relax();
-  }
+  bool competes = false;
+  if (barge(0) || spin(competes)) return true;
   detail::turn own = 0;
   detail::turn& mine = limits.mine != nullptr ? *limits.mine : own;
-  for (bool again = false;; again = true) {
+  for (;;) {
     std::optional<detail::waiting> wait;
     if (is_timed || limits.token != nullptr)
       wait.emplace(false, detail::wait_reason{"to lock mutex", this, owner_.word()});
     detail::mutex_waiter w(detail::this_agent(), wait ? wait->claim() : detail::ticket());
     lock_.lock();
-    if (!enqueue(w, mine, again)) {
+    if (!enqueue(w, mine, competes)) {
       lock_.unlock();
       return owned();
     }
@@ -98,7 +117,9 @@ bool mutex::owned() noexcept {
     } else if (wait->sleep(detail::unlocking(lock_), limits.deadline_ns, limits.token) != 0) {
       return withdraw(w);
     }
-    if (w.owns || take(woken)) return owned();
+    if (w.owns) return owned();
+    competes = true;
+    if (barge(woken) || spin(competes)) return true;
   }
 }
 
@@ -117,15 +138,24 @@ bool mutex::withdraw(detail::mutex_waiter& w) noexcept {
   return false;
 }
 
+// By the owner, who is about to unlock: whether nobody is to be woken.
+bool mutex::may_leave(std::uint32_t now, bool switched) noexcept {
+  if ((now & woken) == 0) return (now & queued) == 0;
+  const unsigned left = passed_over_.load(std::memory_order_relaxed) + 1u;
+  passed_over_.store(static_cast<std::uint8_t>(left), std::memory_order_relaxed);
+  return (now & queued) == 0 || ((now & hand_off) == 0 && !switched && left < pass_over_at_most);
+}
+
 void mutex::unlock_slow() noexcept {
   std::uint32_t now = state_.load(std::memory_order_relaxed);
   const auto stamp = owners_stamp_.load(std::memory_order_relaxed);
   const bool switched = (now & queued) != 0 && stamp != 0 && stamp != detail::switch_stamp();
+  // The next owner finds it free, and leaves none.
+  if ((now & queued) == 0 && stamp != 0) owners_stamp_.store(0, std::memory_order_relaxed);
   for (;;) {
-    // Nobody is to be woken: not under lock_, since one who was woken before may get the mutex from
-    // here, let it go and destroy it, before this one had opened lock_.
-    while ((now & queued) == 0 || ((now & (woken | hand_off)) == woken && !switched &&
-                                   ++passed_over_ % pass_over_at_most != 0)) {
+    // Not under lock_: one who was woken before may get the mutex from here, let it go and destroy
+    // it, before this one had opened lock_.
+    while (may_leave(now, switched)) {
       // (mx.6) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
       if (state_.compare_exchange_weak(now, now & ~locked, std::memory_order_release,
                                        std::memory_order_relaxed)) {

@@ -7,7 +7,8 @@
 //   The state word:
 //     bit 0  locked    somebody owns the mutex
 //     bit 1  queued    at least one waiter is linked in queue_                      (I1)
-//     bit 2  woken     a waiter was taken off the queue to compete, and has not tried yet
+//     bit 2  woken     somebody competes for it: a waiter that was taken off the queue and has not
+//                      tried yet, or one who spins. Unlocks leave it to him, and wake nobody
 //     bit 3  hand_off  a woken waiter lost against a barger: the next unlock gives the mutex to the
 //                      first of the queue, and it stays locked
 //
@@ -18,8 +19,10 @@
 //     locked|queued ──unlock──> locked[|queued]                  the first is the owner now: with
 //                                                                hand_off, or after a switch
 //
-//   I2  only the owner unlocks.  I3  queued and hand_off change only under lock_, and woken is set
-//   only there; who was woken clears it when it tries.
+//   I2  only the owner unlocks.
+//   I3  queued and hand_off change only under lock_.
+//   I4  woken belongs to one competitor: set for him under lock_, or by himself where it was not
+//       set; he clears it when he gets the mutex or queues up.
 //   An unlock that takes a waiter off the queue happens wholly under lock_, and what is woken runs
 //   only after lock_ is open; any other is one compare-exchange. So whoever gets the mutex may
 //   destroy it.
@@ -55,11 +58,10 @@ class mutex {
   /// HEDDLE_ASSERTIONS check that, as all that is asked of an owner). Not a cancellation point.
   /// Makes no system call and no allocation where the mutex is free.
   void lock() noexcept {
-    std::uint32_t now = state_.load(std::memory_order_relaxed);
+    std::uint32_t now = 0;
     // (mx.1) acquire: what the last owner did is seen; pairs with (mx.2), (mx.3), (mx.6).
-    if ((now & (locked | queued)) != 0 ||
-        !state_.compare_exchange_strong(now, now | locked, std::memory_order_acquire,
-                                        std::memory_order_relaxed)) [[unlikely]] {
+    if (is_sought() || !state_.compare_exchange_strong(now, locked, std::memory_order_acquire,
+                                                       std::memory_order_relaxed)) [[unlikely]] {
       lock_slow();
     }
     owner_.set(this, true);
@@ -72,16 +74,15 @@ class mutex {
 
   /// Locks the mutex if it is free now.
   [[nodiscard]] bool try_lock() noexcept {
-    std::uint32_t now = state_.load(std::memory_order_relaxed);
-    while ((now & locked) == 0) {
-      // (mx.4) acquire: as (mx.1); pairs with (mx.2), (mx.3), (mx.6).
-      if (state_.compare_exchange_weak(now, now | locked, std::memory_order_acquire,
-                                       std::memory_order_relaxed)) {
-        owner_.set(this, false);
-        return true;
-      }
+    std::uint32_t now = 0;
+    // (mx.4) acquire: as (mx.1); pairs with (mx.2), (mx.3), (mx.6).
+    if ((is_sought() || !state_.compare_exchange_strong(now, locked, std::memory_order_acquire,
+                                                        std::memory_order_relaxed)) &&
+        !barge(0)) {
+      return false;
     }
-    return false;
+    owner_.set(this, false);
+    return true;
   }
 
   /// The caller must own the mutex. It may be destroyed by whoever gets it next.
@@ -115,29 +116,34 @@ class mutex {
   /// unlock() on behalf of the owner, by whoever runs on its worker.
   void release() noexcept {
     owner_.clear(this);
-    std::uint32_t now = state_.load(std::memory_order_relaxed);
+    std::uint32_t now = locked;
     // (mx.2) release: what this owner did goes to the next; pairs with (mx.1), (mx.4), (mx.5).
-    if (now != locked || !state_.compare_exchange_strong(now, 0, std::memory_order_release,
-                                                         std::memory_order_relaxed)) [[unlikely]] {
+    if (is_sought() || !state_.compare_exchange_strong(now, 0, std::memory_order_release,
+                                                       std::memory_order_relaxed)) [[unlikely]] {
       unlock_slow();
     }
   }
+  /// A hint. Not the state word is asked, which is about to be exchanged: to read it so soon after
+  /// the last exchange takes 5 ns on Intel, in the lock and in the unlock.
+  bool is_sought() const noexcept { return owners_stamp_.load(std::memory_order_relaxed) != 0; }
   [[gnu::noinline]] void lock_slow() noexcept;
   bool wait_within(const detail::wait_limits& limits) noexcept;
   [[gnu::noinline]] bool lock_slow_within(const detail::wait_limits& limits) noexcept;
   [[gnu::noinline]] void unlock_slow() noexcept;
   bool take(std::uint32_t clear) noexcept;
   bool owned() noexcept;
+  bool barge(std::uint32_t clear) noexcept;
+  bool spin(bool& competes) noexcept;
+  bool may_leave(std::uint32_t now, bool switched) noexcept;
   bool enqueue(detail::mutex_waiter& w, detail::turn& mine, bool again) noexcept;
   bool withdraw(detail::mutex_waiter& w) noexcept;
 
   detail::atomic<std::uint32_t> state_{0};
   detail::spin_lock lock_;
-  std::uint8_t passed_over_ = 0;  // the owner's: unlocks that woke nobody, though somebody waited
+  detail::atomic<std::uint8_t> passed_over_{0};  // by the owner: unlocks left to who competes
   detail::intrusive_list<detail::mutex_waiter> queue_;  // guarded by lock_: in order of their turns
   detail::turn turns_ = 0;                              // guarded by lock_: the last one given out
-  // When its owner got it (detail::switch_stamp), written by the owner; 0, written by the first who
-  // waits: not known.
+  // When its owner got it (detail::switch_stamp), by the owner; 0: nobody else sought it then.
   detail::atomic<std::uint64_t> owners_stamp_{0};
   detail::lock_owner owner_;
 };
