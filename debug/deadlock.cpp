@@ -2,7 +2,7 @@
 // deadlock: the reports of those who wait for ever, for which the watchdogs ask.
 //   Looking costs a hundredth of one processor (more, where it takes over 4 ms): it is done again
 //   only after a hundred times as long as it took, in 100 to 400 ms, and only when somebody went to
-//   sleep meanwhile.
+//   sleep meanwhile whose wait only certain others can end: the last member completes a circle so.
 //   Memory that is short puts a look off.
 #include <heddle/debug/layout.hpp>
 #include <heddle/debug/leak.hpp>
@@ -64,12 +64,12 @@ class inspector {
   std::int64_t look_for_leaks(std::int64_t now);
   bool is_news(const circle& c) const;
 
-  // How often somebody went to sleep, ever.
+  // How often one went to sleep who may complete a circle, ever.
   static std::uint64_t sleeps() noexcept;
 
   std::int64_t look_at_ns_ = 0;  // not earlier
   std::uint64_t sleeps_seen_ = 0;
-  bool settles_ = false;  // who was about to sleep at the last look does now
+  bool missed_some_ = false;  // the last look
   std::vector<party> told_;
   std::uint64_t instant_ = 0, told_instant_ = 0;
   std::int64_t gap_ns_ = first_gap_ns;
@@ -90,7 +90,8 @@ std::uint64_t inspector::sleeps() noexcept {
   std::uint64_t sum = sleeping_threads::begun();
   for (runtime_cursor at; at.here() != nullptr; at.next()) {
     for (unsigned i = 0, count = at.here()->worker_count(); i < count; ++i) {
-      sum += at.here()->worker_at(i)->parks.load(std::memory_order_relaxed);
+      // (dl.1) acquire: who is counted is seen to wait; pairs with (wk.9).
+      sum += at.here()->worker_at(i)->ties.load(std::memory_order_acquire);
     }
   }
   return sum;
@@ -100,13 +101,13 @@ std::int64_t inspector::inspect(bool still) {
   const std::int64_t now = real_now_ns();
   const std::uint64_t sleeps_now = sleeps();
   std::int64_t again = no_deadline;
-  const bool settles_now = sleeps_now != sleeps_seen_;
-  if (settles_now || settles_) {
+  if (sleeps_now != sleeps_seen_ || missed_some_) {
     if (now >= look_at_ns_) {
       sleeps_seen_ = sleeps_now;
-      settles_ = look_for_circles() || settles_now;
+      missed_some_ = true;  // if memory is short
+      missed_some_ = look_for_circles();
     }
-    if (settles_ || settles_now) again = look_at_ns_;
+    if (sleeps_now != sleeps_seen_ || missed_some_) again = look_at_ns_;
   }
   if (!still) return again;
   // A circle that the look may have missed is told first: it says more.
@@ -159,7 +160,7 @@ void tell(const circle& c, std::ostream& text) {
   text << "\n";
 }
 
-// Whether somebody could not be looked at.
+// Whether somebody could not be looked at: he was about to sleep, or to go on.
 bool inspector::look_for_circles() {
   std::vector<party> told;
   on_deadlock action = on_deadlock::ignore;
@@ -202,6 +203,7 @@ std::int64_t inspector::look_for_standstill(std::int64_t now) {
   }
   if (f.instant == told_instant_) return no_deadline;
   told_instant_ = f.instant;
+  if (!told_.empty()) (void)look_for_circles();  // some of them may have gone on
   std::vector<std::uint64_t> known;
   for (const party& p : told_) {
     if (p.is_fiber()) known.push_back(p.id);

@@ -9,14 +9,11 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 
 namespace heddle::detail {
 
 namespace {
-
-constexpr std::size_t batch_room = 64;
 
 // False: somebody has ended the wait, or is about to, and the waiter has yet to hear of it.
 bool look_at_note(party& p, const wait_note& note) noexcept {
@@ -31,6 +28,7 @@ bool look_at_note(party& p, const wait_note& note) noexcept {
 #if defined(HEDDLE_ASSERTIONS)
   p.held = p.who->held;
 #endif
+  p.is_group = owner == &no_owner;
   p.what = note.why.what;
   p.object = note.why.object;
   p.owner = note.why.owner->load(std::memory_order_relaxed);
@@ -38,7 +36,55 @@ bool look_at_note(party& p, const wait_note& note) noexcept {
   return true;
 }
 
-/// Those who wait so, and which of them wait for which.
+// Calls `visit` with each fiber of `rt` that waits so, none of them held. False: but for some of
+// which it could not be seen.
+template <class Visit>
+bool for_each_waiter(runtime_state& rt, Visit& visit) {
+  bool is_complete = true;
+  std::array<party, held_at_once> found;
+  std::size_t got = 0;
+  visit_held(
+      rt, [](const fiber_record& r) { return r.is_tied(); },
+      [&](fiber_record& r, const void* frame) {
+        if (frame != nullptr && found[got].look(r)) {
+          ++got;
+        } else {
+          is_complete = false;
+        }
+      },
+      [&] {
+        for (std::size_t i = 0; i < got; ++i) visit(found[i]);
+        got = 0;
+      });
+  return is_complete;
+}
+
+/// Addresses, each once.
+class address_set {
+ public:
+  // Most who stand side by side work for the same, or wait for it.
+  void add(const void* at) {
+    if (all_.empty() || all_.back() != at) all_.push_back(at);
+  }
+  void sort() {
+    std::sort(all_.begin(), all_.end());
+    all_.erase(std::unique(all_.begin(), all_.end()), all_.end());
+  }
+  void keep_those_in(const address_set& other) {
+    all_.erase(std::remove_if(all_.begin(), all_.end(),
+                              [&](const void* at) { return !other.contains(at); }),
+               all_.end());
+  }
+  bool empty() const noexcept { return all_.empty(); }
+  bool contains(const void* at) const noexcept {
+    return std::binary_search(all_.begin(), all_.end(), at);
+  }
+
+ private:
+  std::vector<const void*> all_;
+};
+
+/// Those who wait so, and may be part of a circle; and which of them wait for which.
 class graph {
  public:
   graph();
@@ -48,60 +94,66 @@ class graph {
   bool is_complete() const noexcept { return is_complete_; }
 
  private:
-  void collect(runtime_state& rt);
+  template <class Visit>
+  void collect(Visit visit);
+  void list_by_thing();
   std::vector<std::size_t> awaited_by(std::size_t i) const;
 
   std::vector<party> all_;
   bool is_complete_ = true;
-  std::vector<std::pair<std::uintptr_t, std::size_t>> by_stack_;  // by its top
-  std::unordered_multimap<const void*, std::size_t> by_thing_;    // what they work for, or are
+  using by_address = std::vector<std::pair<std::uintptr_t, std::size_t>>;
+  by_address by_stack_;  // its top
+  by_address by_thing_;  // what they work for, share, or are
 };
 
-void graph::collect(runtime_state& rt) {
-  std::array<fiber_record*, batch_room> records;
-  std::array<const void*, batch_room> frames;
-  std::size_t count = 0;
-  const auto look = [&] {
-    std::array<party, batch_room> found;
-    std::size_t got = 0;
-    {
-      const held_fibers held(records.data(), frames.data(), count);
-      for (std::size_t i = 0; i < count; ++i) {
-        if (held.frame_of(i) == nullptr) {
-          is_complete_ = false;
-        } else if (found[got].look(*records[i])) {
-          ++got;
-        }
-      }
-    }
-    all_.insert(all_.end(), found.begin(), found.begin() + static_cast<std::ptrdiff_t>(got));
-    count = 0;
-  };
-  rt.records.for_each([&](fiber_record& r) {
-    if (!r.is_tied()) return;
-    records[count] = &r;
-    if (++count == batch_room) look();
-  });
-  look();
+template <class Visit>
+void graph::collect(Visit visit) {
+  for (runtime_cursor rt; rt.here() != nullptr; rt.next()) {
+    is_complete_ = for_each_waiter(*rt.here(), visit) && is_complete_;
+  }
+  for (const party& p : look_at_threads<party>()) visit(p);
 }
 
+// Who waits for a group for which nobody works who waits so himself is in no circle. There may be
+// very many: nothing is kept of them.
 graph::graph() {
-  for (runtime_cursor rt; rt.here() != nullptr; rt.next()) collect(*rt.here());
-  const std::vector<party> threads = look_at_threads<party>();
-  all_.insert(all_.end(), threads.begin(), threads.end());
+  address_set groups, worked_for;
+  collect([&](const party& p) {
+    if (p.works_for != nullptr) worked_for.add(p.works_for);
+    if (p.is_group) {
+      groups.add(p.object);
+    } else {
+      all_.push_back(p);
+    }
+  });
+  groups.sort();
+  worked_for.sort();
+  groups.keep_those_in(worked_for);
+  if (!groups.empty()) {
+    collect([&](const party& p) {
+      if (p.is_group && groups.contains(p.object)) all_.push_back(p);
+    });
+  }
+  list_by_thing();
+}
+
+void graph::list_by_thing() {
   for (std::size_t i = 0; i < all_.size(); ++i) {
     const party& p = all_[i];
-    by_thing_.emplace(p.who, i);
-    if (p.is_fiber()) by_thing_.emplace(&p.fiber(), i);
-    if (p.works_for != nullptr) by_thing_.emplace(p.works_for, i);
+    const auto add = [i](by_address& to, const void* at) {
+      to.emplace_back(reinterpret_cast<std::uintptr_t>(at), i);
+    };
+    add(by_thing_, p.who);
+    if (p.is_fiber()) add(by_thing_, &p.fiber());
+    if (p.works_for != nullptr) add(by_thing_, p.works_for);
 #if defined(HEDDLE_ASSERTIONS)
     for (std::size_t j = 0; j < p.held.count; ++j) {
-      if (p.held.all[j].is_shared) by_thing_.emplace(p.held.all[j].lock, i);
+      if (p.held.all[j].is_shared) add(by_thing_, p.held.all[j].lock);
     }
 #endif
-    if (p.stack_top != nullptr)
-      by_stack_.emplace_back(reinterpret_cast<std::uintptr_t>(p.stack_top), i);
+    if (p.stack_top != nullptr) add(by_stack_, p.stack_top);
   }
+  std::sort(by_thing_.begin(), by_thing_.end());
   std::sort(by_stack_.begin(), by_stack_.end());
 }
 
@@ -112,8 +164,10 @@ std::vector<std::size_t> graph::awaited_by(std::size_t i) const {
     if (p.waits_for(all_[j])) them.push_back(j);
   };
   const auto add_equal = [&](const void* thing) {
-    const auto [from, to] = by_thing_.equal_range(thing);
-    for (auto each = from; each != to; ++each) add_if_awaited(each->second);
+    const auto key = reinterpret_cast<std::uintptr_t>(thing);
+    auto each =
+        std::lower_bound(by_thing_.begin(), by_thing_.end(), std::pair(key, std::size_t{0}));
+    for (; each != by_thing_.end() && each->first == key; ++each) add_if_awaited(each->second);
   };
   if (p.object != nullptr) add_equal(p.object);
   if (p.owner == nullptr) return them;

@@ -42,6 +42,7 @@ struct party {
   const void* object = nullptr;
   const void* owner = nullptr;  // as in owner_word
   bool is_lock = false;         // what it waits for: then it cannot be cancelled
+  bool is_group = false;        // it waits for those who work for the object, whoever they are
   std::int64_t since_ns = 0;
   const void* works_for = nullptr;
   const std::byte* stack_bottom = nullptr;
@@ -58,7 +59,7 @@ struct circle {
 };
 
 /// The circles that there are now; of those that share members one. While no runtime ends.
-/// `is_complete`: all who wait so could be looked at.
+/// `is_complete`: all who wait so could be looked at; no circle was missed that was there before.
 std::vector<circle> find_circles(bool& is_complete);
 
 }  // namespace heddle::detail

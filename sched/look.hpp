@@ -22,6 +22,9 @@ namespace heddle::detail {
 /// Whose current fiber `r` is; null: nobody's.
 worker* worker_of(const runtime_state& rt, const fiber_record& r) noexcept;
 
+/// How many visit_held() does.
+inline constexpr std::size_t held_at_once = 64;
+
 /// Holds fibers where they are while it lives, those of them that are suspended. Others that look
 /// wait meanwhile.
 class held_fibers {
@@ -40,5 +43,30 @@ class held_fibers {
   const void** const frames_;
   const std::size_t count_;
 };
+
+/// Calls `visit(record, frame)` with those fibers of `rt` of which `is_wanted(record)` is true;
+/// some at a time are held where they are, the others have a null frame. In between `after()` is
+/// called, and at the end, with none held.
+template <class Wanted, class Visit, class After>
+void visit_held(runtime_state& rt, Wanted is_wanted, Visit visit, After after) {
+  fiber_record* records[held_at_once];
+  const void* frames[held_at_once];
+  std::size_t count = 0;
+  const auto visit_them = [&] {
+    {
+      const held_fibers held(records, frames, count);
+      for (std::size_t i = 0; i < count; ++i) visit(*records[i], frames[i]);
+    }
+    count = 0;
+    after();
+  };
+  rt.records.for_each([&](fiber_record& r) {
+    if (!is_wanted(r)) return;
+    __builtin_prefetch(r.waits_for());
+    records[count] = &r;
+    if (++count == held_at_once) visit_them();
+  });
+  if (count > 0) visit_them();
+}
 
 }  // namespace heddle::detail

@@ -18,7 +18,7 @@ namespace {
 inline void note_sleep(fiber_record& self, worker& w, wait_note& note, bool is_tied) noexcept {
   note.since_ns = w.rough_now_ns();
   self.note_wait(&note, is_tied);
-  w.count_park();
+  w.count_park(is_tied);
 }
 
 }  // namespace

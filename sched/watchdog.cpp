@@ -80,16 +80,17 @@ void watchdog::run() noexcept {
       futex_wait(word_, word, now + period);
       continue;
     }
-    const std::int64_t next_look = inspect(true);
     if (stacks_to_trim) {
+      const std::int64_t next_look = inspect(true);
       futex_wait(word_, word, std::min(next_trim, next_look));
       continue;
     }
-    // To sleep. A worker that starts to run after the fence sees the flag (attend()); one that
-    // started before is seen here.
+    // To sleep. A worker that starts to run after the fence sees the flag (attend()), and nobody
+    // who does meanwhile is missed by inspect(); one that started before is seen here.
     asleep_.store(true, std::memory_order_relaxed);
     heavy_fence();
     if (!anybody_runs() && rt_.starved_count.load(std::memory_order_relaxed) == 0) {
+      const std::int64_t next_look = inspect(true);
       futex_wait(word_, word, next_look);
     }
     asleep_.store(false, std::memory_order_relaxed);

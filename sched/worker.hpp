@@ -71,7 +71,13 @@ class alignas(cache_line) worker : thread_words {
   /// Real time, as the watchdog, or this worker when it last came to work, read it.
   std::int64_t rough_now_ns() const noexcept { return rough_now_.load(std::memory_order_relaxed); }
   void count_spawn() noexcept { bump(spawned); }
-  void count_park() noexcept { bump(parks); }
+  /// When its wait can be seen.
+  void count_park(bool is_tied) noexcept {
+    bump(parks);
+    // (wk.9) release: that it waits, and all that it did before, is seen by who finds it counted;
+    // pairs with (dl.1).
+    if (is_tied) ties.store(ties.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
   void count_wake() noexcept { bump(wakes); }
   void count_end() noexcept {
     // (wk.1) release: all that the fiber did is seen by who finds it ended; pairs with (wk.2).
@@ -138,6 +144,7 @@ class alignas(cache_line) worker : thread_words {
   atomic<std::uint64_t> turns{0};        // times a fiber was picked
   atomic<std::uint64_t> idle_yields{0};  // times one would have let others run, but none was there
   atomic<std::uint64_t> spawned{0}, finished{0}, parks{0}, wakes{0}, steals{0};
+  atomic<std::uint64_t> ties{0};         // of the parks those of who was tied (record.hpp)
   atomic<std::uint32_t> stack_count{0};  // free stacks at hand, in stacks_
   atomic<bool> in_fibers{false};
   atomic<random_source> choices;  // what its fibers draw from
