@@ -60,8 +60,8 @@ class inspector {
 
  private:
   bool look_for_circles();
-  std::int64_t look_for_standstill(std::int64_t now);
-  std::int64_t look_for_leaks(std::int64_t now);
+  std::int64_t look_for_standstill(const forecast& f, std::int64_t now);
+  std::int64_t look_for_leaks(const forecast& before, std::int64_t now);
   bool is_news(const circle& c) const;
 
   // How often one went to sleep who may complete a circle, ever.
@@ -110,9 +110,11 @@ std::int64_t inspector::inspect(bool still) {
     if (sleeps_now != sleeps_seen_ || missed_some_) again = look_at_ns_;
   }
   if (!still) return again;
+  const forecast f = look_ahead();
+  if (f.fibers == 0) return again;
   // A circle that the look may have missed is told first: it says more.
-  if (again == no_deadline) again = look_for_standstill(now);
-  return std::min(again, look_for_leaks(now));
+  if (again == no_deadline) again = look_for_standstill(f, now);
+  return std::min(again, look_for_leaks(f, now));
 }
 
 bool inspector::is_news(const circle& c) const {
@@ -193,9 +195,8 @@ bool inspector::look_for_circles() {
 }
 
 // Returns when to look again.
-std::int64_t inspector::look_for_standstill(std::int64_t now) {
-  const forecast f = look_ahead();
-  if (f.fibers == 0) return no_deadline;
+std::int64_t inspector::look_for_standstill(const forecast& f, std::int64_t now) {
+  if (f.is_quiet && !f.stands_still) return no_deadline;  // until a timer's time comes
   if (!f.stands_still) {
     gap_ns_ = f.instant == instant_ ? std::min(gap_ns_ * 2, 2 * last_gap_ns) : first_gap_ns;
     instant_ = f.instant;
@@ -234,11 +235,10 @@ std::int64_t inspector::look_for_standstill(std::int64_t now) {
 
 // Whose wait all others have made endless by letting go of the channel, though the program goes on.
 // Returns when to look again.
-std::int64_t inspector::look_for_leaks(std::int64_t now) {
+std::int64_t inspector::look_for_leaks(const forecast& before, std::int64_t now) {
+  if (before.stands_still || before.instant == leaks_instant_) return no_deadline;
   if (now < look_for_leaks_at_ns_) return look_for_leaks_at_ns_;
-  const forecast before = look_ahead(true);
-  if (!before.is_quiet || before.stands_still || before.instant == leaks_instant_)
-    return no_deadline;
+  if (!before.is_quiet) return no_deadline;
   leaks_instant_ = before.instant;
   roll_call them;
   std::size_t count = 0;
@@ -248,7 +248,7 @@ std::int64_t inspector::look_for_leaks(std::int64_t now) {
         find_leaks([&] { return !process_exits() && instant_now() == before.instant; });
     look_for_leaks_at_ns_ = real_now_ns() + std::max(share * (real_now_ns() - now), leaks_gap_ns_);
     leaks_gap_ns_ = std::min(2 * leaks_gap_ns_, last_leaks_gap_ns);
-    const forecast after = look_ahead(true);
+    const forecast after = look_ahead();
     if (!after.is_quiet || after.instant != before.instant) return no_deadline;
     for (const sighting& s : leaks) leaks_[s.started_from].ids.insert(s.id);
     for (const sighting& s : leaks) {

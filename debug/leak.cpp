@@ -32,7 +32,6 @@
 #include <heddle/sync/select_core.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -49,7 +48,6 @@ constexpr bool can_read_all = false;
 constexpr bool can_read_all = true;
 #endif
 
-constexpr std::size_t batch_room = 64;
 constexpr std::size_t none = static_cast<std::size_t>(-1);
 constexpr std::uint64_t most_bytes = std::uint64_t{64} << 30;  // of address space to be read
 
@@ -121,10 +119,10 @@ std::size_t page_hash(std::uintptr_t page) noexcept {
   return static_cast<std::size_t>(page * 0x9E3779B97F4A7C15u >> 44);
 }
 
-/// What it waits for at channels, if that can be ended only there; else null.
+/// What it waits for at channels, if that can be ended only there, and is to be told; else null.
 const wait_note* waits_at_channels(const fiber_record& r) noexcept {
   const wait_note* const note = r.waits_for();
-  if (note == nullptr) return nullptr;
+  if (note == nullptr || r.home->opts.deadlock == on_deadlock::ignore) return nullptr;
   const char* const what = note->why.what;
   if (what != to_receive_from_channel && what != to_send_to_channel && what != in_a_select)
     return nullptr;
@@ -133,10 +131,6 @@ const wait_note* waits_at_channels(const fiber_record& r) noexcept {
                                 r.cancel.load(std::memory_order_relaxed) != 0;
   if (can_be_cancelled || waiting::of(*note).is_limited() || !r.claim.is_open()) return nullptr;
   return note;
-}
-
-bool is_told_of(const runtime_state& rt) noexcept {
-  return rt.opts.deadlock != on_deadlock::ignore;
 }
 
 template <class Visit>
@@ -177,7 +171,7 @@ void leak_search::look(fiber_record& r, const void* frame) {
   const belongings own{address_range::of(is_there ? frame : bottom, top),
                        address_range::of(r.callable(), r.callable_bytes())};
   std::size_t all = none;  // the channels where it waits
-  const wait_note* const note = is_told_of(*r.home) ? waits_at_channels(r) : nullptr;
+  const wait_note* const note = waits_at_channels(r);
   if (note != nullptr) {
     for_each_channel(*note, [&](const channel_core* core) {
       const std::size_t number = number_of(core);
@@ -196,25 +190,17 @@ void leak_search::look(fiber_record& r, const void* frame) {
 
 // False: somebody runs.
 bool leak_search::collect(runtime_state& rt) {
-  std::array<fiber_record*, batch_room> records;
-  std::array<const void*, batch_room> frames;
-  std::size_t count = 0;
   bool all_stand = true;
-  const auto look_at_batch = [&] {
-    const held_fibers held(records.data(), frames.data(), count);
-    for (std::size_t i = 0; i < count; ++i) {
-      all_stand = all_stand && held.frame_of(i) != nullptr;
-      if (all_stand) look(*records[i], frames[i]);
-    }
-    count = 0;
-    all_stand = all_stand && is_quiet_();
-  };
-  rt.records.for_each([&](fiber_record& r) {
-    if (!all_stand || !is_alive(r.phase.load(std::memory_order_relaxed))) return;
-    records[count] = &r;
-    if (++count == batch_room) look_at_batch();
-  });
-  look_at_batch();
+  visit_held(
+      rt,
+      [&](const fiber_record& r) {
+        return all_stand && is_alive(r.phase.load(std::memory_order_relaxed));
+      },
+      [&](fiber_record& r, const void* frame) {
+        all_stand = all_stand && frame != nullptr;
+        if (all_stand) look(r, frame);
+      },
+      [&] { all_stand = all_stand && is_quiet_(); });
   return all_stand;
 }
 
@@ -383,17 +369,29 @@ std::vector<sighting> leak_search::run() {
     found.emplace_back().meet(*who);
     found.back().look(frame);
   }
-  if (!memory_.is_intact()) found.clear();
+  if (!memory_.is_intact() || !is_quiet_()) found.clear();
+  return found;
+}
+
+// Most programs have none, and may have very many fibers: who is tied (record.hpp) is none.
+bool has_suspects() {
+  bool found = false;
+  const auto may_be_one = [&](const fiber_record& r) {
+    return !found && r.waits_for() != nullptr && !r.is_tied();
+  };
+  const auto look = [&](const fiber_record& r, const void* frame) {
+    found = found || (frame != nullptr && waits_at_channels(r) != nullptr);
+  };
+  for (runtime_cursor at; at.here() != nullptr; at.next())
+    visit_held(*at.here(), may_be_one, look, [] {});
   return found;
 }
 
 }  // namespace
 
 std::vector<sighting> find_leaks(const std::function<bool()>& is_quiet) {
-  if constexpr (!can_read_all) return {};
-  std::vector<sighting> found = leak_search(is_quiet).run();
-  if (!is_quiet()) found.clear();
-  return found;
+  if (!can_read_all || !has_suspects()) return {};
+  return leak_search(is_quiet).run();
 }
 
 }  // namespace heddle::detail

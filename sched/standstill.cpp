@@ -64,12 +64,12 @@ std::size_t thread_count() noexcept {
 
 std::uint64_t instant_now() noexcept { return read_all().instant; }
 
-forecast look_ahead(bool beside_timers) noexcept {
+forecast look_ahead() noexcept {
   forecast f;
   const reading first = read_all();
   f.fibers = first.fibers;
   f.instant = first.instant;
-  if (first.fibers == 0 || (first.has_timers && !beside_timers) || process_exits()) return f;
+  if (first.fibers == 0 || process_exits()) return f;
   f.threads = thread_count();
   const reading again = read_all();
   const bool same = again.instant == first.instant && again.threads == first.threads;

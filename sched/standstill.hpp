@@ -27,7 +27,6 @@ struct forecast {
 
 /// What `instant` is now.
 std::uint64_t instant_now() noexcept;
-/// `beside_timers`: whether it is quiet is found out also where a timer is set.
-forecast look_ahead(bool beside_timers = false) noexcept;
+forecast look_ahead() noexcept;
 
 }  // namespace heddle::detail
