@@ -12,6 +12,42 @@
 
 namespace heddle::detail {
 
+/// Spins, then yields the OS thread, then sleeps: for loops that wait for another thread's next few
+/// instructions. Each pause is twice as long as the one before it, up to a bound.
+class backoff {
+ public:
+  backoff() noexcept = default;
+  /// Begins where it would be after `turns`.
+  explicit backoff(unsigned turns) noexcept : turns_(turns) {}
+  void pause() noexcept;
+  /// How many pauses there were; and those that were left out at first.
+  unsigned turns() const noexcept { return turns_; }
+
+ private:
+  unsigned turns_ = 0;
+};
+
+/// How long to wait before a look at a lock that was found taken, which the lock remembers.
+///
+/// Two processors that want one lock all the time do best where one of them has it for long: to
+/// take it over costs as much as ten turns of one's own. Where they seldom meet, whoever waits long
+/// wastes the time. Anybody may call; a hint.
+class patience {
+ public:
+  constexpr patience() noexcept = default;
+  backoff begin() const noexcept { return backoff(steps_.load(std::memory_order_relaxed)); }
+  /// After a wait that began so: the next is to be sixteen times as long, or half as long.
+  void learn(bool longer) noexcept {
+    const unsigned now = steps_.load(std::memory_order_relaxed);
+    const unsigned next = !longer ? now - (now > 0) : now + 4 < most ? now + 4 : most;
+    if (next != now) steps_.store(static_cast<std::uint8_t>(next), std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr unsigned most = 7;
+  atomic<std::uint8_t> steps_{0};
+};
+
 class spin_lock {
  public:
   constexpr spin_lock() noexcept = default;
@@ -39,18 +75,7 @@ class spin_lock {
   [[gnu::cold, gnu::noinline]] void lock_slow() noexcept;
 
   atomic<bool> held_{false};
-  atomic<std::uint8_t> patience_{0};  // of who finds it held: written by the holder
-};
-
-/// Spins, then yields the OS thread, then sleeps: for loops that wait for another thread's next few
-/// instructions. The first pause is of 2^(first + 1) turns, each later one twice as long.
-class backoff {
- public:
-  explicit backoff(unsigned first = 0) noexcept : turns_(first) {}
-  void pause() noexcept;
-
- private:
-  unsigned turns_;
+  patience patience_;
 };
 
 }  // namespace heddle::detail

@@ -25,8 +25,9 @@ struct mutex_waiter : waiter {
 namespace {
 // How often in a row those who wait are left to one who was woken, but has not come yet.
 constexpr unsigned pass_over_at_most = 256;
-// How often one who has nothing better to do looks at a taken mutex, and the pauses before each.
-constexpr int looks_at_most = 8, pauses_before_look = 128;
+// How long one who has nothing better to do spins: until pauses are long enough to see whether
+// others unlock it, and until it is not worth while.
+constexpr unsigned turns_to_see = 6, turns_at_most = 15;
 }  // namespace
 
 // One attempt to lock, which clears `clear` with it.
@@ -71,24 +72,30 @@ bool mutex::owned() noexcept {
   return true;
 }
 
-// For one who would leave its worker idle: looks again and again, but rarely, since each look takes
-// the line from the owner, and a takeover costs both more than some ten locks. Meanwhile `woken` is
-// set, so that unlocks need wake nobody.
+// For one who would leave its worker idle. While it spins `woken` is set, so that unlocks need wake
+// nobody. Looks are dense at first, and only where nobody else waits; where others unlock it again
+// and again meanwhile, they are rare.
 bool mutex::spin(bool& competes) noexcept {
   if (!detail::may_spin()) return false;
-  for (int look = 0; look < looks_at_most; ++look) {
+  detail::backoff wait = patience_.begin();
+  const bool dense = wait.turns() == 0;
+  const auto unlocks = [this] { return passed_over_.load(std::memory_order_relaxed); };
+  const std::uint8_t before = unlocks();
+  for (int soon = dense ? detail::spins_for_a_lock : 0;; --soon) {
     std::uint32_t now = state_.load(std::memory_order_relaxed);
+    if (dense && (now & queued) != 0) return false;
     if (!competes && (now & (locked | woken)) == locked) {
       competes = state_.compare_exchange_strong(now, now | woken, std::memory_order_relaxed,
                                                 std::memory_order_relaxed);
     }
-    const std::uint8_t before = passed_over_.load(std::memory_order_relaxed);
-    for (int i = 0; i < pauses_before_look; ++i) detail::cpu_relax();
-    if (barge(competes ? woken : 0)) return true;
-    // Its owner is in no hurry.
-    if (competes && passed_over_.load(std::memory_order_relaxed) == before) return false;
+    const std::uint8_t last = unlocks();
+    soon > 0 ? detail::cpu_relax() : wait.pause();
+    const bool got = barge(competes ? woken : 0);
+    const bool stands = competes && wait.turns() >= turns_to_see && unlocks() == last;
+    if (!got && !stands && wait.turns() < turns_at_most) continue;
+    patience_.learn(static_cast<std::uint8_t>(unlocks() - before) > (dense ? 1 : 8));
+    return got;
   }
-  return false;
 }
 
 bool mutex::barge(std::uint32_t clear) noexcept { return take(clear) && owned(); }

@@ -140,6 +140,7 @@ class mutex {
 
   detail::atomic<std::uint32_t> state_{0};
   detail::spin_lock lock_;
+  detail::patience patience_;
   detail::atomic<std::uint8_t> passed_over_{0};  // by the owner: unlocks left to who competes
   detail::intrusive_list<detail::mutex_waiter> queue_;  // guarded by lock_: in order of their turns
   detail::turn turns_ = 0;                              // guarded by lock_: the last one given out
