@@ -3,7 +3,7 @@
 # is, what is paid above it and for what; and what the plots of growth show.
 COST = """Instructions are those that
 [tests/instructions](../tests/instructions/instructions.json) holds; an atomic read-modify-write
-costs some 5.7 ns where nobody else wants the line, as much as 90 instructions.
+costs 5 to 9 ns where nobody else wants the line, as much as 90 instructions.
 """
 
 # (row, its floor, what is paid above it)
@@ -21,40 +21,44 @@ PAID = [
      "a line of its record, and the place in the ring"),
     ("3 chan_pingpong",
      "two jumps",
-     "1,056 instructions for two sends, two receives and two parks; six atomic operations: a "
+     "1,055 instructions for two sends, two receives and two parks; six atomic operations: a "
      "lock for each of the four, a claim for each that is woken. A claim makes sure that of a "
      "value, a timer, a stop token and a cancellation exactly one ends the wait. What each "
      "waits for is noted, for reports"),
     ("4 chan_spsc, mpmc",
      "two locks a value, one at each end",
-     "108 instructions for a send and a receive with room; w=2: the lines of the ring, and "
-     "with several at an end that end's lock, travel between the cores"),
+     "108 instructions for a send and a receive with room, and no atomic operation but the two; "
+     "w=2: the lines of the ring, and with several at an end that end's lock, travel between the "
+     "cores"),
     ("5 spawn_join_one",
      "a context made, entered and left: 29 ns",
-     "991 instructions: a record from the worker's own, the callable, the id, the place where "
-     "it was started (for reports); the wait of the joiner, the claim, and the record back"),
+     "993 instructions: a record from the worker's own, the callable, the id, the place where "
+     "it was started (for reports); the wait of the joiner, and the record back. Three atomic "
+     "operations: the joiner's lock, the ended one's, and the claim"),
     ("5 spawn_batch",
      "the same",
-     "486 instructions each: no wait for each, and a stack that a fiber has left is handed to "
-     "the next without a jump"),
+     "485 instructions each, and two atomic operations: the group's count, up and down. No wait "
+     "for each, and a stack that a fiber has left is handed to the next without a jump"),
     ("6 skynet",
      "",
      "1,111,111 fibers and 111,111 channels from the heap; the youngest fiber runs first, so "
      "that few stacks are in use at once"),
     ("7 mutex",
      "an atomic addition; a lock and an unlock are two",
-     "18 instructions where nobody waits; whose it is, noted by two stores. w=2: the line of "
-     "the lock travels, and who waits is woken and queued"),
+     "19 instructions where nobody waits, and the two atomic operations; whose it is, noted by "
+     "two stores. w=2: the line of the lock travels, each time that the other core gets it"),
     ("7 with a yield inside",
      "",
      "all others come to wait: a park, a claim and a hand-over each"),
     ("8 select",
      "",
-     "865 instructions a value over two channels: hints without a lock first, then all locks "
-     "if none was ready; a waiter in each channel's list, and out of it again"),
+     "864 instructions and four atomic operations a value over two channels: hints without a "
+     "lock first, then all locks if none was ready; a waiter in each channel's list, and out of "
+     "it again, each under that channel's lock"),
     ("9 sleepers",
      "the first touch of a page for each stack",
-     "a place in the timing wheel; waking is O(1) for each"),
+     "a place in the timing wheel, one move in it, and the wake. Each of these, and the switch, "
+     "misses the caches and the translation buffer, since the stacks are far apart"),
     ("10 parked_memory",
      "a page and its share of the page tables",
      "a record of 192 bytes, and the guard's mark in the page tables"),
