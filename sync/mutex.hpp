@@ -21,8 +21,9 @@
 //
 //   I2  only the owner unlocks.
 //   I3  queued and hand_off change only under lock_.
-//   I4  woken belongs to one competitor: set for him under lock_, or by himself where it was not
-//       set; he clears it when he gets the mutex or queues up.
+//   I4  woken is set by who wakes a competitor, under lock_, or by one who begins to spin. Whoever
+//       competes clears it when he gets the mutex or queues up; so while it is set, one does.
+//   I5  where the mutex is free and queued is set, woken is.
 //   An unlock that takes a waiter off the queue happens wholly under lock_, and what is woken runs
 //   only after lock_ is open; any other is one compare-exchange. So whoever gets the mutex may
 //   destroy it.
