@@ -81,10 +81,11 @@ PAID = [
 GROWTH = """- **Fibers**: up to some hundreds all that a switch touches is in the first cache, up
   to some ten thousand in the second or third; then each switch fetches the fiber's stack and
   record from memory.
-- **Channels in a select**: a walk over all for each value, some 7 ns each, also where it must sleep
-  and links into all (10 ns); twice that with 1,000, whose senders' stacks leave the caches.
+- **Channels in a select**: a walk over all for each value, 7 to 18 ns each with the machine, and 10
+  to 30 where it must sleep and links into all; more with 1,000, whose senders' stacks leave the
+  caches.
 - **Timers**: a wheel: arming one and taking it back costs the same beside a million.
-- **Workers** beyond the cores take turns by the kernel's leave. Up to 32 on two cores it costs
-  nothing; with 64 a yield takes between the same and twice as long, from run to run, which is not
-  explained yet.
+- **Workers** beyond the cores take turns by the kernel's leave. A round trip costs the same with 64
+  of them on two cores. A yield does on one machine up to 32; on another it takes two to three times
+  as long with 8 and more, which is not explained yet.
 """
