@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSL-1.0
 # row_notes: what docs/benchmarks.md says in words: for each row of performance.md what its floor
 # is, what is paid above it and for what; and what the plots of growth show.
-COST = """Instructions are those that
-[tests/instructions](../tests/instructions/instructions.json) holds; an atomic read-modify-write
-costs 5 to 9 ns where nobody else wants the line, as much as 90 instructions.
+COST = """Instructions and atomic operations are those that
+[tests/instructions](../tests/instructions/instructions.json) holds. An atomic read-modify-write
+costs 5 to 9 ns where nobody else wants the line, as much as 90 other instructions.
 """
 
 # (row, its floor, what is paid above it)
