@@ -9,6 +9,7 @@
 namespace {
 
 using heddle::detail::backoff;
+using heddle::detail::patience;
 using heddle::detail::spin_lock;
 using namespace heddle_test;
 
@@ -68,6 +69,21 @@ TEST(Backoff, LeavesErrnoAlone) {
   backoff wait;
   for (int i = 0; i < 205; ++i) wait.pause();
   EXPECT_EQ(errno, 4711);
+}
+
+TEST(Patience, GrowsFastAndShrinksSlowlyWithinBounds) {
+  patience p;
+  EXPECT_EQ(p.begin().turns(), 0u);
+  p.learn(false);
+  EXPECT_EQ(p.begin().turns(), 0u);
+  for (const unsigned turns : {4u, 7u, 7u}) {
+    p.learn(true);
+    EXPECT_EQ(p.begin().turns(), turns);
+  }
+  for (unsigned left = 7; left-- > 0;) {
+    p.learn(false);
+    EXPECT_EQ(p.begin().turns(), left);
+  }
 }
 
 }  // namespace
