@@ -10,7 +10,7 @@
 
 namespace heddle::detail {
 
-// (4 senders and 4 receivers on two workers: 44 ns a value where each wait begins anew, 37 so.)
+// Where each wait began anew, 4 senders and 4 receivers on two workers took 44 ns a value, so 37.
 void spin_lock::lock_slow() noexcept {
   backoff wait = patience_.begin();
   unsigned looks = 0;

@@ -16,15 +16,14 @@ namespace heddle::detail {
 /// instructions. Each pause is twice as long as the one before it, up to a bound.
 class backoff {
  public:
-  backoff() noexcept = default;
-  /// Begins where it would be after `turns`.
-  explicit backoff(unsigned turns) noexcept : turns_(turns) {}
+  /// Begins where it would be after `turns` pauses.
+  explicit backoff(unsigned turns = 0) noexcept : turns_(turns) {}
   void pause() noexcept;
   /// How many pauses there were; and those that were left out at first.
   unsigned turns() const noexcept { return turns_; }
 
  private:
-  unsigned turns_ = 0;
+  unsigned turns_;
 };
 
 /// How long to wait before a look at a lock that was found taken, which the lock remembers.
@@ -39,12 +38,12 @@ class patience {
   /// After a wait that began so: the next is to be sixteen times as long, or half as long.
   void learn(bool longer) noexcept {
     const unsigned now = steps_.load(std::memory_order_relaxed);
-    const unsigned next = !longer ? now - (now > 0) : now + 4 < most ? now + 4 : most;
+    const unsigned next = !longer ? now - (now > 0) : now + up < most ? now + up : most;
     if (next != now) steps_.store(static_cast<std::uint8_t>(next), std::memory_order_relaxed);
   }
 
  private:
-  static constexpr unsigned most = 7;
+  static constexpr unsigned up = 4, most = 7;
   atomic<std::uint8_t> steps_{0};
 };
 

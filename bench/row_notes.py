@@ -1,6 +1,17 @@
 # SPDX-License-Identifier: BSL-1.0
 # row_notes: what docs/benchmarks.md says in words: for each row of performance.md what its floor
 # is, what is paid above it and for what; and what the plots of growth show.
+import json
+import pathlib
+
+_HELD = json.loads((pathlib.Path(__file__).resolve().parent.parent / "tests" / "instructions" /
+                    "instructions.json").read_text(encoding="utf-8"))
+
+
+def _instructions(path):
+    return f"{_HELD[path]['instructions']:,} instructions"
+
+
 COST = """Instructions and atomic operations are those that
 [tests/instructions](../tests/instructions/instructions.json) holds. An atomic read-modify-write
 costs 5 to 9 ns where nobody else wants the line, as much as 90 other instructions.
@@ -11,7 +22,8 @@ PAID = [
     ("1 yield",
      "the bare jump: six registers and two control words to the stack that is left and back "
      "from the other",
-     "144 instructions, no atomic read-modify-write: the queue is locked and opened by two "
+     f"{_instructions('yield')}"
+     ", no atomic read-modify-write: the queue is locked and opened by two "
      "stores, one fiber taken from the ring and one put there; who runs is noted, for dumps "
      "and the watchdog; the word of the suspended frame, by which others may look at it; a "
      "count; errno and the exceptions in flight, which go with the fiber"),
@@ -21,23 +33,27 @@ PAID = [
      "a line of its record, and the place in the ring"),
     ("3 chan_pingpong",
      "two jumps",
-     "1,055 instructions for two sends, two receives and two parks; six atomic operations: a "
+     f"{_instructions('ping_pong')}"
+     " for two sends, two receives and two parks; six atomic operations: a "
      "lock for each of the four, a claim for each that is woken. A claim makes sure that of a "
      "value, a timer, a stop token and a cancellation exactly one ends the wait. What each "
      "waits for is noted, for reports"),
     ("4 chan_spsc, mpmc",
      "two locks a value, one at each end",
-     "108 instructions for a send and a receive with room, and no atomic operation but the two; "
+     f"{_instructions('send_and_receive')}"
+     " for a send and a receive with room, and no atomic operation but the two; "
      "w=2: the lines of the ring, and with several at an end that end's lock, travel between the "
      "cores"),
     ("5 spawn_join_one",
      "a context made, entered and left: 29 ns",
-     "993 instructions: a record from the worker's own, the callable, the id, the place where "
+     f"{_instructions('spawn_and_join')}"
+     ": a record from the worker's own, the callable, the id, the place where "
      "it was started (for reports); the wait of the joiner, and the record back. Three atomic "
      "operations: the joiner's lock, the ended one's, and the claim"),
     ("5 spawn_batch",
      "the same",
-     "485 instructions each, and two atomic operations: the group's count, up and down. No wait "
+     f"{_instructions('spawn_many')}"
+     " each, and two atomic operations: the group's count, up and down. No wait "
      "for each, and a stack that a fiber has left is handed to the next without a jump"),
     ("6 skynet",
      "",
@@ -45,14 +61,16 @@ PAID = [
      "that few stacks are in use at once"),
     ("7 mutex",
      "an atomic addition; a lock and an unlock are two",
-     "19 instructions where nobody waits, and the two atomic operations; whose it is, noted by "
+     f"{_instructions('lock_and_unlock')}"
+     " where nobody waits, and the two atomic operations; whose it is, noted by "
      "two stores. w=2: the line of the lock travels, each time that the other core gets it"),
     ("7 with a yield inside",
      "",
      "all others come to wait: a park, a claim and a hand-over each"),
     ("8 select",
      "",
-     "864 instructions and four atomic operations a value over two channels: hints without a "
+     f"{_instructions('select_of_2')}"
+     " and four atomic operations a value over two channels: hints without a "
      "lock first, then all locks if none was ready; a waiter in each channel's list, and out of "
      "it again, each under that channel's lock"),
     ("9 sleepers",

@@ -23,11 +23,13 @@ struct mutex_waiter : waiter {
 }  // namespace detail
 
 namespace {
-// How often in a row those who wait are left to one who was woken, but has not come yet.
+// How often in a row those who wait are passed over for the sake of who competes.
 constexpr unsigned pass_over_at_most = 256;
-// How long one who has nothing better to do spins: until pauses are long enough to see whether
-// others unlock it, and until it is not worth while.
-constexpr unsigned turns_to_see = 6, turns_at_most = 15;
+// Who spins gives up after so many pauses, and sooner where nobody unlocks it in one that is long
+// enough to tell.
+constexpr unsigned turns_at_most = 15, turns_to_tell = 6;
+// More unlocks than these while somebody spun: they want it all the time.
+constexpr std::uint8_t few_in_dense_looks = 1, few_in_rare_looks = 8;
 }  // namespace
 
 // One attempt to lock, which clears `clear` with it.
@@ -43,11 +45,11 @@ bool mutex::take(std::uint32_t clear) noexcept {
   return false;
 }
 
-// With lock_ held. Links `w` in its turn (and asks for the hand-off, if it had been woken before)
-// and returns true; or gets the mutex and returns false.
-bool mutex::enqueue(detail::mutex_waiter& w, detail::turn& mine, bool again) noexcept {
-  const std::uint32_t set = queued | (again ? hand_off : 0);
-  const std::uint32_t clear = again ? woken : 0;
+// With lock_ held. Links `w` in its turn (and asks for the hand-off, if it competed in vain) and
+// returns true; or gets the mutex and returns false.
+bool mutex::enqueue(detail::mutex_waiter& w, detail::turn& mine, bool competed) noexcept {
+  const std::uint32_t set = queued | (competed ? hand_off : 0);
+  const std::uint32_t clear = competed ? woken : 0;
   std::uint32_t now = state_.load(std::memory_order_relaxed);
   for (;;) {
     const std::uint32_t to = (now | set) & ~clear;
@@ -91,9 +93,10 @@ bool mutex::spin(bool& competes) noexcept {
     const std::uint8_t last = unlocks();
     soon > 0 ? detail::cpu_relax() : wait.pause();
     const bool got = barge(competes ? woken : 0);
-    const bool stands = competes && wait.turns() >= turns_to_see && unlocks() == last;
+    const bool stands = competes && wait.turns() >= turns_to_tell && unlocks() == last;
     if (!got && !stands && wait.turns() < turns_at_most) continue;
-    patience_.learn(static_cast<std::uint8_t>(unlocks() - before) > (dense ? 1 : 8));
+    const auto seen = static_cast<std::uint8_t>(unlocks() - before);
+    patience_.learn(seen > (dense ? few_in_dense_looks : few_in_rare_looks));
     return got;
   }
 }

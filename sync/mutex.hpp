@@ -9,13 +9,13 @@
 //     bit 1  queued    at least one waiter is linked in queue_                      (I1)
 //     bit 2  woken     somebody competes for it: a waiter that was taken off the queue and has not
 //                      tried yet, or one who spins. Unlocks leave it to him, and wake nobody
-//     bit 3  hand_off  a woken waiter lost against a barger: the next unlock gives the mutex to the
+//     bit 3  hand_off  who competed lost against a barger: the next unlock gives the mutex to the
 //                      first of the queue, and it stays locked
 //
 //     0 ──lock──> locked ──unlock──> 0                           one compare-exchange, inline
 //     locked|queued ──unlock──> woken[|queued]                   wakes the first; it competes
-//     locked|queued|woken ──unlock──> queued|woken               left to the one who was woken, 255
-//                                                                times in 256: one compare-exchange
+//     locked|queued|woken ──unlock──> queued|woken               left to who competes, 255 times
+//                                                                in 256: one compare-exchange
 //     locked|queued ──unlock──> locked[|queued]                  the first is the owner now: with
 //                                                                hand_off, or after a switch
 //
@@ -136,7 +136,7 @@ class mutex {
   bool barge(std::uint32_t clear) noexcept;
   bool spin(bool& competes) noexcept;
   bool may_leave(std::uint32_t now, bool switched) noexcept;
-  bool enqueue(detail::mutex_waiter& w, detail::turn& mine, bool again) noexcept;
+  bool enqueue(detail::mutex_waiter& w, detail::turn& mine, bool competed) noexcept;
   bool withdraw(detail::mutex_waiter& w) noexcept;
 
   detail::atomic<std::uint32_t> state_{0};

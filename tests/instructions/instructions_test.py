@@ -31,11 +31,12 @@ def addresses(program):
     return int(start, 16), {int(at, 16) for at in atomic}
 
 
-def executed(out, program):
-    """({address: how often}, where `main` is or None) of the program, in a file of callgrind."""
+def executed(text, program):
+    """(instructions, {address: how often}, where `main` is or None); the last two of the program
+    itself. `text` is a file of callgrind's."""
     times, in_main = {}, []
     here = is_main = inclusive = False
-    for line in out.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         if line.startswith("ob="):
             here = line[3:].strip() == program
         elif line.startswith("fn="):
@@ -49,7 +50,8 @@ def executed(out, program):
                 if is_main:
                     in_main.append(int(at, 16))
             inclusive = False
-    return times, min(in_main, default=None)
+    total = int(re.search(r"^totals: (\d+)", text, re.M).group(1))
+    return total, times, min(in_main, default=None)
 
 
 def count(program, path, times):
@@ -64,14 +66,11 @@ def count(program, path, times):
             env={k: v for k, v in os.environ.items() if not k.startswith("HEDDLE_")})
         if run.returncode != 0:
             sys.exit(f"{path}: status {run.returncode}\n{run.stderr}")
-        files = sorted(pathlib.Path(folder).glob("out-*"))
-        all_of = {out.name: re.search(r"^totals: (\d+)", out.read_text(encoding="utf-8"), re.M)
-                  for out in files}
-        known = {out.name: executed(out, os.path.realpath(program)) for out in files}
-    loaded_at = min(start for _, start in known.values() if start is not None) - main_at
-    return {name: (int(all_of[name].group(1)),
-                   sum(n for at, n in known[name][0].items() if at - loaded_at in atomic))
-            for name in all_of}
+        threads = {out.name: executed(out.read_text(encoding="utf-8"), os.path.realpath(program))
+                   for out in pathlib.Path(folder).glob("out-*")}
+    loaded_at = min(start for _, _, start in threads.values() if start is not None) - main_at
+    return {name: (total, sum(n for at, n in times.items() if at - loaded_at in atomic))
+            for name, (total, times, _) in threads.items()}
 
 
 def cost(program, path):
@@ -81,7 +80,7 @@ def cost(program, path):
 
     def growth(times):
         later = count(program, path, few + times)
-        return max(tuple((then - now) / times for then, now in zip(later[thread], first[thread]))
+        return max(tuple((more - less) / times for more, less in zip(later[thread], first[thread]))
                    for thread in first)
 
     return dict(zip(KINDS, map(round, growth(round(WORTH / growth(few)[0], -3)))))
