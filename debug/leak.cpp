@@ -22,6 +22,7 @@
 #include <heddle/debug/kept_by_system.hpp>
 #include <heddle/debug/leak.hpp>
 #include <heddle/debug/process_memory.hpp>
+#include <heddle/fiber/switch.hpp>
 #include <heddle/sched/look.hpp>
 #include <heddle/sched/own_stack.hpp>
 #include <heddle/sched/process.hpp>
@@ -230,7 +231,8 @@ void leak_search::list_clues() {
     suspect& s = suspects_[i];
     s.channel = chief_of(s.channel);
     channels_[s.channel].suspects.push_back(i);
-    add(s.own.frames, s.channel);
+    // Where it is suspended, or was before it ran, is kept by who switched to it, or from it.
+    add({s.own.frames.from + 1, s.own.frames.to - entry_room}, s.channel);
     add(s.own.callable, s.channel);
   }
   std::sort(clues_.begin(), clues_.end(),

@@ -96,6 +96,8 @@ void* prepare_context([[maybe_unused]] context& target, const stack& place, entr
   __asan_unpoison_memory_region(place.top - left_behind, left_behind);
 #endif
   void* const sp = boost::context::detail::make_fcontext(place.top, place.bytes(), entry);
+  HEDDLE_DCHECK(static_cast<std::byte*>(sp) + entry_room >= place.top,
+                "a context that has not run takes more room than its entry leaves");
   set_default_environment(sp, entry);
 #if defined(HEDDLE_TSAN)
   // What its creator did so far happens before all that it does; and who creates it is whoever ran

@@ -330,6 +330,8 @@ extern "C" void heddle_fiber_entry(raw_arrival from) noexcept {
 #elif defined(__aarch64__)
   asm volatile(".cfi_undefined x30");
 #endif
+  std::byte room[entry_room];
+  asm volatile("" : "=m"(room));
   worker::fiber_main(arrival(from));
 }
 

@@ -3,7 +3,9 @@
 #include "world.hpp"
 
 #include <heddle/base/chaos.hpp>
+#include <heddle/fiber/switch.hpp>
 #include <heddle/heddle.hpp>
+#include <heddle/sched/worker.hpp>
 
 #include <array>
 #include <cstdint>
@@ -262,6 +264,15 @@ HEDDLE_TEST(Spawn, ATreeIsWalkedDepthFirst) {
   if (!heddle::detail::chaos(1)) {
     EXPECT_LT(most.load(), 500);  // depth first: some 120
   }
+}
+
+// The search for leaked fibers takes it that nothing of the program lies there.
+HEDDLE_TEST(Spawn, LeavesTheTopOfTheStackToTheRuntime) {
+  fiber([] {
+    const std::byte mine{};
+    const heddle::detail::fiber_record* self = heddle::detail::current_worker()->current();
+    EXPECT_LT(&mine, self->bound_stack->top - heddle::detail::entry_room);
+  }).join();
 }
 
 }  // namespace
