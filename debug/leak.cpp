@@ -22,7 +22,7 @@
 #include <heddle/debug/kept_by_system.hpp>
 #include <heddle/debug/leak.hpp>
 #include <heddle/debug/process_memory.hpp>
-#include <heddle/fiber/switch.hpp>
+#include <heddle/fiber/stack.hpp>
 #include <heddle/sched/look.hpp>
 #include <heddle/sched/own_stack.hpp>
 #include <heddle/sched/process.hpp>

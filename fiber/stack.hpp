@@ -37,6 +37,10 @@ struct stack : list_hook {
 inline constexpr std::size_t min_stack_size = 16 * 1024;
 inline constexpr std::size_t max_stack_size = std::size_t{1} << 30;
 
+/// How much of a stack, from its top, is never the program's: a context that has not run is saved
+/// there, and then whoever enters it leaves as much room.
+inline constexpr std::size_t entry_room = 192;
+
 std::size_t page_size() noexcept;
 
 /// The stacks of one size.

@@ -39,10 +39,6 @@ using entry_fn = void (*)(raw_arrival);
 /// canary before them. Known once a context was prepared.
 extern std::size_t registers_offset;
 
-/// How much of a stack, from its top, is never the program's: a context that has not run is saved
-/// there, and then whoever enters it leaves as much room.
-inline constexpr std::size_t entry_room = 192;
-
 /// What the one who arrives learns: where the one who left can be resumed, and the words of the
 /// thread that it is on.
 struct arrival {

@@ -89,13 +89,13 @@ namespace {
 }  // namespace
 
 void join_fiber(fiber_record* r, bool is_cancellation_point) {
-  if (is_cancellation_point) cancellation_point();
+  agent& self = is_cancellation_point ? cancellation_point() : this_agent();
   if (process_exits() && stands_still(*r)) throw_stands_still(*r);
-  waiting wait(is_cancellation_point, {"for the end of", r, &fiber_itself});
-  HEDDLE_CHECK(&wait.who() != r,
+  waiting wait(self, is_cancellation_point, {"for the end of", r, &fiber_itself});
+  HEDDLE_CHECK(&self != r,
                "a fiber destroys its own handle, which waits for its end (a global one by calling "
                "exit): detach() it before");
-  join_wait join{&wait.who(), wait.claim()};
+  join_wait join{&self, wait.claim()};
   r->lock.lock();
   if (r->phase.load(std::memory_order_relaxed) == fiber_phase::ended) {
     r->lock.unlock();

@@ -162,126 +162,20 @@ void runtime_state::note_end() noexcept {
   futex_wake(&ended_word_, INT32_MAX);
 }
 
-fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
-  refuse_after_fork();
-  std::uint32_t pages = 0;
-  if (stack_size != 0) {
-    const std::size_t size = checked_stack_size(stack_size);
-    if (size != opts.stack_size) {
-      pages = static_cast<std::uint32_t>(size / page_size());
-      expect_stacks(stacks.class_of(size));  // made here, where running out can be told
-    }
-  }
-  if (starved_count.load(std::memory_order_relaxed) > 0) [[unlikely]] {
-    throw std::system_error(
-        std::make_error_code(std::errc::resource_unavailable_try_again),
-        "heddle: out of stacks: fibers wait for one already. Start fewer at a time, make stacks "
-        "smaller (options::stack_size), or raise the limits on address space (ulimit -v) and on "
-        "mappings (vm.max_map_count; with options::guard_pages = false it is not needed)");
-  }
-  fiber_record* r;
-  worker* w = current_worker();
-  if (w != nullptr && &w->rt == this) {
-    r = w->take_record();
-    r->id.store(w->next_id(), std::memory_order_relaxed);
-    w->count_spawn();
-  } else {
-    records.take(&r, 1);
-    tsan_acquire(r);
-    const std::lock_guard hold(foreign_lock_);
-    if (foreign_id_ == foreign_id_end_) foreign_id_ = fresh_ids(foreign_id_end_);
-    r->id.store(foreign_id_++, std::memory_order_relaxed);
-    foreign_spawned_.fetch_add(1, std::memory_order_relaxed);
-  }
-  r->frame.clear();
-  r->bound_stack = nullptr;
-  r->home = this;
-  r->stack_pages = pages;
-  r->cancel.store(0, std::memory_order_relaxed);
-  r->stop_requested.store(false, std::memory_order_relaxed);
-  r->callable_on_heap = false;
-  r->works_for_at = 0;
-  r->named.store(false, std::memory_order_relaxed);
-  r->pins = 0;
-  return r;
+// Of a fiber whose stack is to be of this size; 0: as those of most.
+std::uint32_t runtime_state::pages_of(std::size_t stack_size) {
+  const std::size_t size = checked_stack_size(stack_size);
+  if (size == opts.stack_size) return 0;
+  expect_stacks(stacks.class_of(size));  // made here, where running out can be told
+  return static_cast<std::uint32_t>(size / page_size());
 }
 
-void runtime_state::discard(fiber_record* r) noexcept {
-  free_record(r);
-  foreign_finished_.fetch_add(1, std::memory_order_relaxed);
-}
-
-void runtime_state::start(fiber_record* r) noexcept {
-  r->phase.store(fiber_phase::live, std::memory_order_relaxed);
-  // The destructor sets `stopping`, passes a heavy fence, and looks for live fibers.
-  light_fence();
-  if (stopping.load(std::memory_order_relaxed)) [[unlikely]] {
-    HEDDLE_CHECK(
-        !stop_workers.load(std::memory_order_relaxed),
-        "fiber %llu was started in a runtime whose workers have ended, where thread_locals "
-        "are destroyed, and would never run: use another runtime there",
-        static_cast<unsigned long long>(r->id.load(std::memory_order_relaxed)));
-    // Also if it says that somebody was first: he may have meant the block's last fiber.
-    if (!cancel_fiber(*r, cancel_reason::shutdown)) request_stop(*r);
-  }
-  schedule(r, place::back);
-}
-
-void runtime_state::schedule(fiber_record* r, place where) noexcept {
-  tsan_release(r);
-  worker* w = current_worker();
-  const bool own = w != nullptr && &w->rt == this;
-  if (own && r->pins == 0) [[likely]] {
-    w->count_wake();
-    w->schedule(r, where);
-    return;
-  }
-  if (is_traced()) [[unlikely]]
-    trace_wake(*r);
-  if (!own) foreign_wakers_.fetch_add(1, std::memory_order_relaxed);
-  if (r->pins != 0) {
-    worker_at(r->pinned_to)->deliver_pinned(r);
-  } else {
-    injected.push(r);
-    light_fence();
-    if (idle.should_wake()) wake_one();
-  }
-  // (rs.5) release: this thread is through with the runtime; pairs with (rs.6).
-  if (!own) foreign_wakers_.fetch_sub(1, std::memory_order_release);
-}
-
-void runtime_state::free_record(fiber_record* r) noexcept {
-  if (fiber_extras* extras = r->extras.load(std::memory_order_relaxed)) {
-    {
-      const std::lock_guard hold(r->lock);
-      r->extras.store(nullptr, std::memory_order_relaxed);
-      r->id.store(0, std::memory_order_relaxed);
-    }
-    // libstdc++'s last owner of a stop state deletes it without an acquire, and this file's part in
-    // counting them ThreadSanitizer does not see.
-    const tsan_unseen_reads of_libstdcxx;
-    delete extras;
-  } else {
-    r->id.store(0, std::memory_order_relaxed);
-  }
-  r->phase.store(fiber_phase::free, std::memory_order_relaxed);
-  worker* w = current_worker();
-  if (w != nullptr && &w->rt == this) {
-    w->put_record(r);
-  } else {
-    tsan_release(r);
-    records.put(&r, 1);
-  }
-}
-
-void runtime_state::release(fiber_record* r) noexcept {
-  tsan_release(r);
-  // (en.2) acq_rel: what each holder did goes before the block's reuse; pairs with (en.1), (en.3).
-  if (r->references.load(std::memory_order_acquire) == 1 ||
-      r->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-    tsan_acquire(r);
-    free_record(r);
-  }
+void runtime_state::refuse_starved() {
+  throw std::system_error(
+      std::make_error_code(std::errc::resource_unavailable_try_again),
+      "heddle: out of stacks: fibers wait for one already. Start fewer at a time, make stacks "
+      "smaller (options::stack_size), or raise the limits on address space (ulimit -v) and on "
+      "mappings (vm.max_map_count; with options::guard_pages = false it is not needed)");
 }
 
 void runtime_state::wake_one() noexcept {

@@ -112,6 +112,10 @@ class runtime_state {
   void join_workers() noexcept;
   void cancel_all(cancel_reason why) noexcept;
   void wait_until_empty() noexcept;
+  std::uint32_t pages_of(std::size_t stack_size);  // as new_fiber()
+  [[noreturn]] static void refuse_starved();
+  void schedule_elsewhere(fiber_record* r, bool own) noexcept;
+  static void free_extras(fiber_record* r) noexcept;
 
   std::unique_ptr<atomic<worker*>[]> workers_;
   std::vector<std::unique_ptr<worker>> owned_;  // guarded by spare_lock_ once the runtime runs

@@ -51,8 +51,7 @@ std::string_view this_fiber::name() noexcept {
 }
 
 void detail::sleep_until_ns(std::int64_t deadline_ns) {
-  cancellation_point();
-  waiting wait(true, {"in sleep_for or sleep_until"});
+  waiting wait(cancellation_point(), true, {"in sleep_for or sleep_until"});
   const commit nothing{[](void*) noexcept {}, nullptr};
   if (wait.sleep(nothing, deadline_ns) == case_cancelled) throw_cancelled();
 }

@@ -60,11 +60,12 @@ random_source random_numbers() noexcept;
 void cancellation_point_of(agent& self);
 
 /// Throws heddle::cancelled if the calling fiber has been cancelled, or a deadline around the call
-/// has passed; what every cancellation point does on entry.
-inline void cancellation_point() {
+/// has passed; what every cancellation point does on entry. Returns who calls.
+inline agent& cancellation_point() {
   agent& self = this_agent();
   if (self.scope != nullptr || self.cancel.load(std::memory_order_relaxed) != 0) [[unlikely]]
     cancellation_point_of(self);
+  return self;
 }
 
 /// Whether `self`, who calls, has been cancelled and no shield holds that off: 1 + its
@@ -147,8 +148,11 @@ class waiting : wait_note {
 
   /// With `cancellable`, a cancellation of the fiber or a deadline_scope may win.
   waiting(bool cancellable, wait_reason reason) noexcept
+      : waiting(this_agent(), cancellable, reason) {}
+  /// `self` is who calls.
+  waiting(agent& self, bool cancellable, wait_reason reason) noexcept
       : wait_note(reason),
-        self_(this_agent()),
+        self_(self),
         scope_(cancellable ? self_.scope : nullptr),
         ticket_(self_.claim.next(cancellable && self_.is_fiber &&
                                  (scope_ == nullptr || !scope_->shielded))),

@@ -226,50 +226,6 @@ void worker::park(commit then) noexcept {
   leave_for<false>(*self, self, next);
 }
 
-void worker::schedule(fiber_record* r, place where) noexcept {
-  queue.lock();
-  if (ring_ != nullptr) [[unlikely]]
-    note_wake(*r);
-  if (chaos(8)) {
-    queue.unlock();
-    rt.injected.push(r);
-    rt.wake_one();
-    return;
-  }
-  if (where == place::next) r = queue.exchange_next_locked(r);
-  if (r != nullptr) push_locked(r);
-  queue.unlock();
-  light_fence();
-  if (rt.idle.should_wake()) [[unlikely]]
-    wake_somebody(where);
-}
-
-// A worker that is woken for a fiber that its own worker runs at once finds nothing, and sleeps
-// again. After such a vain search the next wakes are held back, more each time (search.cpp); what
-// is missed so, the watchdog sees. A ring that fills up is worth a wake in any case.
-[[gnu::noinline]] void worker::wake_somebody(place where) noexcept {
-  const bool waits_behind = queue.size() > (where == place::next ? 0u : 1u);
-  if (!waits_behind && ++unwoken_ < rt.held_back.load(std::memory_order_relaxed)) return;
-  unwoken_ = 0;
-  rt.wake_one();
-}
-
-[[gnu::cold, gnu::noinline]] void worker::make_room_locked() noexcept {
-  constexpr auto half = decltype(queue)::capacity / 2;
-  fiber_record* first = queue.pop_locked();
-  fiber_record* last = first;
-  fiber_record* before[prefetch_distance] = {first};
-  for (std::uint32_t i = 1; i < half; ++i) {
-    fiber_record* r = queue.pop_locked();
-    last->next = r;
-    last = r;
-    fiber_record*& earlier = before[i % prefetch_distance];
-    if (earlier != nullptr) earlier->set_ahead(r);
-    earlier = r;
-  }
-  rt.injected.push(first, last, half);
-}
-
 // One stack's life: a fiber, and after it those that have not started yet and fit on the same
 // stack, without a jump between them. Part of heddle_fiber_entry: a call that never returns would
 // spoil the processor's predictions of returns, as in switching::jump().

@@ -192,13 +192,13 @@ class channel {
   // is copied (once), and what may be moved is moved only then.
   channel_status send_copy(const T& value, std::int64_t deadline_ns,
                            detail::turn* mine = nullptr) const {
-    detail::cancellation_point();
+    detail::agent& self = detail::cancellation_point();
     if constexpr (state::boxed) {
       item box = std::make_unique<T>(value);
-      return send_prepared(box, deadline_ns, mine);
+      return send_prepared(self, box, deadline_ns, mine);
     } else {
       T copy(value);
-      return send_prepared(copy, deadline_ns, mine);
+      return send_prepared(self, copy, deadline_ns, mine);
     }
   }
   channel_status send_item(T& value, std::int64_t deadline_ns, detail::turn* mine = nullptr) const {
@@ -206,11 +206,11 @@ class channel {
       // Its move may throw, so it is copied; "moved from" is a copy's right.
       return send_copy(value, deadline_ns, mine);
     } else {
-      detail::cancellation_point();
-      return send_prepared(value, deadline_ns, mine);
+      return send_prepared(detail::cancellation_point(), value, deadline_ns, mine);
     }
   }
-  channel_status send_prepared(item& value, std::int64_t deadline_ns, detail::turn* mine) const {
+  channel_status send_prepared(detail::agent& self, item& value, std::int64_t deadline_ns,
+                               detail::turn* mine) const {
     if (state_ == nullptr) {
       detail::channel_core::wait_at_nothing(deadline_ns);
       return channel_status::timeout;
@@ -222,7 +222,7 @@ class channel {
       return channel_status::timeout;
     }
     // What the receiver does in this fiber's place: it moves the value from here to itself.
-    return to_status(state_->wait_to_send(std::addressof(value), deadline_ns, mine));
+    return to_status(state_->wait_to_send(self, std::addressof(value), deadline_ns, mine));
   }
   static channel_status to_status(detail::wait_end how) noexcept {
     return how == detail::wait_end::done     ? channel_status::ok
@@ -237,7 +237,7 @@ class channel {
   }
   channel_status receive_into(std::optional<T>& out, std::int64_t deadline_ns,
                               detail::turn* mine = nullptr) const {
-    detail::cancellation_point();
+    detail::agent& self = detail::cancellation_point();
     if (state_ == nullptr) {
       detail::channel_core::wait_at_nothing(deadline_ns);
       return channel_status::timeout;
@@ -249,7 +249,7 @@ class channel {
         state_->unlock_out(detail::ends::both);
         return channel_status::timeout;
       }
-      status = to_status(state_->wait_to_receive(std::addressof(into), deadline_ns, mine));
+      status = to_status(state_->wait_to_receive(self, std::addressof(into), deadline_ns, mine));
     }
     state::unpack(into, out);
     return status;

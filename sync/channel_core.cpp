@@ -28,10 +28,12 @@ void channel_core::withdraw(line& at, channel_waiter& w, spin_lock& guard) noexc
 
 // `guard`, which guards the list, and `other` are held; both are open afterwards. `other` may be
 // opened as soon as the waiter is linked: who finds it needs `guard`.
-wait_end channel_core::wait(line& at, spin_lock& guard, spin_lock* other, void* value,
-                            std::int64_t deadline_ns, turn* mine) {
-  waiting wait(true, {&at == &in_.receivers ? to_receive_from_channel : to_send_to_channel, this});
-  channel_waiter me(wait.who(), wait.claim(), value);
+[[gnu::always_inline]] inline wait_end channel_core::wait(agent& self, wait_reason why, line& at,
+                                                          spin_lock& guard, spin_lock* other,
+                                                          void* value, std::int64_t deadline_ns,
+                                                          turn* mine) {
+  waiting wait(self, true, why);
+  channel_waiter me(self, wait.claim(), value);
   enqueue(at, me, mine);
   if (other != nullptr) other->unlock();
   const case_index winner = wait.sleep(unlocking(guard), deadline_ns);
@@ -41,13 +43,16 @@ wait_end channel_core::wait(line& at, spin_lock& guard, spin_lock* other, void* 
   return wait_end::timeout;
 }
 
-wait_end channel_core::wait_to_send(void* value, std::int64_t deadline_ns, turn* mine) {
-  return buffered() ? wait(out_.senders, out_.lock, &in_.lock, value, deadline_ns, mine)
-                    : wait(out_.senders, in_.lock, nullptr, value, deadline_ns, mine);
+wait_end channel_core::wait_to_send(agent& self, void* value, std::int64_t deadline_ns,
+                                    turn* mine) {
+  return wait(self, {to_send_to_channel, this}, out_.senders, buffered() ? out_.lock : in_.lock,
+              buffered() ? &in_.lock : nullptr, value, deadline_ns, mine);
 }
 
-wait_end channel_core::wait_to_receive(void* value, std::int64_t deadline_ns, turn* mine) {
-  return wait(in_.receivers, in_.lock, buffered() ? &out_.lock : nullptr, value, deadline_ns, mine);
+wait_end channel_core::wait_to_receive(agent& self, void* value, std::int64_t deadline_ns,
+                                       turn* mine) {
+  return wait(self, {to_receive_from_channel, this}, in_.receivers, in_.lock,
+              buffered() ? &out_.lock : nullptr, value, deadline_ns, mine);
 }
 
 bool channel_core::close() noexcept {

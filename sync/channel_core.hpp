@@ -121,11 +121,11 @@ class channel_core {
   /// Any of the locks held.
   bool closed_locked() const noexcept { return closed_.load(std::memory_order_relaxed); }
 
-  /// Waits with both ends locked, which are open afterwards. `value` as in channel_waiter; `mine`,
-  /// where a wait is made of slices, carries the turn from one to the next. Throws cancelled,
-  /// without effect.
-  wait_end wait_to_send(void* value, std::int64_t deadline_ns, turn* mine);
-  wait_end wait_to_receive(void* value, std::int64_t deadline_ns, turn* mine);
+  /// Makes `self`, who calls, wait with both ends locked, which are open afterwards. `value` as in
+  /// channel_waiter; `mine`, where a wait is made of slices, carries the turn from one to the next.
+  /// Throws cancelled, without effect.
+  wait_end wait_to_send(agent& self, void* value, std::int64_t deadline_ns, turn* mine);
+  wait_end wait_to_receive(agent& self, void* value, std::int64_t deadline_ns, turn* mine);
 
   /// What a select does instead: with both ends locked it puts its waiter into the list, and later,
   /// unless that has won, takes it out again, under the lock that guards the list.
@@ -196,8 +196,8 @@ class channel_core {
   }
   channel_waiter* claim_from(line& at) noexcept;
   void withdraw(line& at, channel_waiter& w, spin_lock& guard) noexcept;
-  wait_end wait(line& at, spin_lock& guard, spin_lock* other, void* value, std::int64_t deadline_ns,
-                turn* mine);
+  wait_end wait(agent& self, wait_reason why, line& at, spin_lock& guard, spin_lock* other,
+                void* value, std::int64_t deadline_ns, turn* mine);
 
   const std::size_t capacity_;
   atomic<bool> closed_{false};  // written with both locks held

@@ -18,8 +18,7 @@ void condition_variable::wait(std::unique_lock<mutex>& lock) {
 bool condition_variable::wait_until_ns(std::unique_lock<mutex>& lock, std::int64_t deadline_ns) {
   HEDDLE_DCHECK(lock.owns_lock(), "condition_variable %p: the lock handed to wait is not locked",
                 static_cast<void*>(this));
-  detail::cancellation_point();
-  detail::waiting wait(true, {"at condition_variable", this});
+  detail::waiting wait(detail::cancellation_point(), true, {"at condition_variable", this});
   struct parties {
     condition_variable* condition;
     mutex* held;

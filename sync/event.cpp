@@ -30,7 +30,7 @@ void event::reset() noexcept {
 void event::wait() const { (void)wait_until_ns(detail::no_deadline, nullptr); }
 
 bool event::wait_until_ns(std::int64_t deadline_ns, const std::uint64_t* start) const {
-  detail::cancellation_point();
+  detail::agent& self = detail::cancellation_point();
   if (is_set()) return true;
   waiting_.lock.lock();
   const std::uint64_t now = state_.load(std::memory_order_relaxed);
@@ -39,7 +39,7 @@ bool event::wait_until_ns(std::int64_t deadline_ns, const std::uint64_t* start) 
     waiting_.lock.unlock();
     return was_set;
   }
-  detail::waiting wait(true, {"for event", this});
+  detail::waiting wait(self, true, {"for event", this});
   const detail::case_index winner =
       waiting_.sleep(wait, detail::unlocking(waiting_.lock), {.deadline_ns = deadline_ns}, [] {});
   if (winner == detail::case_cancelled) detail::throw_cancelled();

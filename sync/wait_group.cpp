@@ -45,7 +45,7 @@ bool wait_group::release_waiters(std::ptrdiff_t n) noexcept {
 }
 
 void wait_group::wait() {
-  detail::cancellation_point();
+  detail::agent& self = detail::cancellation_point();
   // (wg.2) acquire: sees what was done before the count came to zero; pairs with (wg.1), (wg.3).
   if (state_.load(std::memory_order_acquire) == 0) return;
   waiting_.lock.lock();
@@ -58,7 +58,7 @@ void wait_group::wait() {
     waiting_.lock.unlock();
     return;
   }
-  detail::waiting wait(true, {"at wait_group", this, &detail::no_owner});
+  detail::waiting wait(self, true, {"at wait_group", this, &detail::no_owner});
   const auto winner = waiting_.sleep(wait, detail::unlocking(waiting_.lock), {}, [this] {
     if (waiting_.empty_locked()) state_.fetch_and(~waiters, std::memory_order_relaxed);
   });

@@ -3,7 +3,7 @@
 #include "world.hpp"
 
 #include <heddle/base/chaos.hpp>
-#include <heddle/fiber/switch.hpp>
+#include <heddle/fiber/stack.hpp>
 #include <heddle/heddle.hpp>
 #include <heddle/sched/worker.hpp>
 
