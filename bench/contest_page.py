@@ -146,7 +146,7 @@ def markdown(rows, rivals, results, found):
                    map(verdict_cells, rows), left=3), "",
              "A figure is the median of the rounds, and small beside it the least and the "
              "greatest. *target*: as it was set; *here*: scaled to this machine by the row's "
-             "floor, or by the raw jump where the row has none (bytes and ratios are not "
+             "floor, or by the raw jump where the row has none (bytes, ratios and rates are not "
              "scaled). *times*: how many times as good as that rival. *exempt*: where stacks of "
              "whole pages rule out a lead over copied ones, or the target stands in place of the "
              "rival.\n",

@@ -108,12 +108,9 @@ def scale(measured, given):
     return 1.0
 
 
-def scaled(goal, factor, fixed=0.0, at_most=True):
-    """A goal on this machine: a time, or a rate, which is its inverse and has a least.
-
-    `fixed` is what no machine makes shorter, as a sleep.
-    """
-    return fixed + (goal - fixed) * factor if at_most else goal / factor
+def scaled(goal, factor, fixed=0.0):
+    """A goal in ns or s on this machine; `fixed` is what no machine makes shorter, as a sleep."""
+    return fixed + (goal - fixed) * factor
 
 
 def met(value, goal, at_most=True):
@@ -159,8 +156,7 @@ def judge(target, results, jump):
         floor = base
     elif target.scales:
         factor = scale(floor, floor_case[2])
-        goal_here = None if factor is None else scaled(
-            target.goal, factor, target.fixed, target.at_most)
+        goal_here = None if factor is None else scaled(target.goal, factor, target.fixed)
     if ours is None:
         text = results.why_not(target.case)
     elif goal_here is None:

@@ -73,10 +73,11 @@ void timed_wait(benchmark::State& state) {
   });
 }
 
-// 1,000 fibers that yield, on more workers than there are cores.
+// 1,000 fibers that yield, on more workers than there are cores; longer than a few of the kernel's
+// time slices.
 void yield_on(benchmark::State& state) {
   heddle_world world(static_cast<unsigned>(state.range(0)));
-  constexpr std::int64_t n = 1'000, yields = 200;
+  constexpr std::int64_t n = 1'000, yields = 2'000;
   measure(state, world, n * yields, [] {
     return timed([] {
       heddle::wait_group ended;
@@ -92,7 +93,7 @@ void yield_on(benchmark::State& state) {
 // 100 pairs, each a ping-pong over two unbuffered channels; an operation is a round trip.
 void ping_pong_on(benchmark::State& state) {
   heddle_world world(static_cast<unsigned>(state.range(0)));
-  constexpr std::int64_t pairs = 100, trips = 200;
+  constexpr std::int64_t pairs = 100, trips = 2'000;
   measure(state, world, pairs * trips, [] {
     return timed([] {
       heddle::wait_group ended;

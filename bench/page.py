@@ -89,7 +89,7 @@ TARGET_NOTES = (
     "target: as performance.md gives it; here: scaled by floor measured / floor given, or the "
     "multiple of what the row names; +: the row gives no floor, so the raw jump of row 1 stands "
     "in. "
-    "Not scaled: the second that sleepers sleep, bytes and ratios. Threads do a smaller "
+    "Not scaled: the second that sleepers sleep, bytes, ratios and rates. Threads do a smaller "
     "size where the full one is out of their reach; below, both do the same.")
 SIDE_HEAD = ["same size for both", "", "heddle", "threads", "x threads"]
 

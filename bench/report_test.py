@@ -111,11 +111,10 @@ class Verdicts(unittest.TestCase):
         verdict = self.judge(wanted, ours=[{"ns": 8}], jump=[{"ns": 4}])
         self.assertEqual((verdict.goal_here, verdict.text), (8, "met"))
 
-    def test_a_rate_must_be_at_least_and_scales_as_the_inverse_of_a_time(self):
-        wanted = target(goal=60, at_most=False, floor=("floor", "ns", (5.0, 5.0)))
-        for ours, text in ((30, "met (as given: MISSED)"), (29, "MISSED"), (60, "met")):
-            verdict = self.judge(wanted, ours=[{"ns": ours}], floor=[{"ns": 10}])
-            self.assertEqual((verdict.goal_here, verdict.text), (30, text))
+    def test_a_rate_must_be_at_least_and_does_not_scale(self):
+        wanted = target(goal=60, at_most=False, scales=False)
+        for ours, text in ((60, "met"), (59, "MISSED")):
+            self.assertEqual(self.judge(wanted, ours=[{"ns": ours}], jump=[{"ns": 99}]).text, text)
 
     def test_what_was_not_measured_has_no_verdict(self):
         self.assertEqual(self.judge(target(), jump=[{"ns": 4}]).text, "not run")

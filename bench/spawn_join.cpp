@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // What does it cost to start an empty task and wait for its end? Row 5, `spawn_join_one`. The floor
-// makes a bare context on a warm stack, runs it, and comes back.
+// makes a context of Boost.Context's on a warm stack, runs it to its end, and destroys it.
+#include <boost/context/fiber.hpp>
+#include <boost/context/preallocated.hpp>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 #include "heddle_world.hpp"
 #include "measure.hpp"
@@ -23,24 +28,32 @@ void spawn_join(benchmark::State& state) {
   });
 }
 
-void come_back(raw::transfer_t from) { raw::jump_fcontext(from.fctx, nullptr); }
+/// The stack stays.
+struct kept_stack {
+  void deallocate(boost::context::stack_context&) noexcept {}
+};
 
-void raw_context(benchmark::State& state) {
+void context(benchmark::State& state) {
   const std::int64_t n = state.range(0);
-  const raw_stacks stacks(1);
+  alignas(64) static std::byte stack[16 * 1024];
+  boost::context::stack_context place;
+  place.sp = stack + sizeof stack;
+  place.size = sizeof stack;
   bare_world world;
   measure(state, world, n, [&] {
     clear_float_flags();
     return timed([&] {
       for (std::int64_t i = 0; i < n; ++i) {
-        const auto context = stacks.make(0, come_back);
-        benchmark::DoNotOptimize(raw::jump_fcontext(context, nullptr));
+        boost::context::fiber one(
+            std::allocator_arg, boost::context::preallocated(place.sp, place.size, place),
+            kept_stack{}, [](boost::context::fiber&& from) { return std::move(from); });
+        benchmark::DoNotOptimize(one = std::move(one).resume());
       }
     });
   });
 }
 
-BENCHMARK(raw_context)->Name("spawn_join/raw_context")->ArgName("n")->Arg(5'000)->UseManualTime();
+BENCHMARK(context)->Name("spawn_join/context")->ArgName("n")->Arg(5'000)->UseManualTime();
 BENCHMARK(spawn_join<heddle_world>)
     ->Name("spawn_join/heddle")
     ->ArgNames({"w", "n"})
