@@ -157,7 +157,7 @@ class alignas(cache_line) worker : thread_words {
   static constexpr std::size_t stack_cache = 64;
   static constexpr std::size_t record_cache = 256;
   // Of records that come from cold memory: this many at a time are on their way.
-  static constexpr std::size_t prefetch_distance = 4;
+  static constexpr std::size_t prefetch_distance = 8;
 
   // The stack that a fiber has just left is warm. But ThreadSanitizer has to be told that who gets
   // a stack comes after who had it, and would miss their races: there the one is better that has
