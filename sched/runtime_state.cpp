@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// runtime_state: making and ending fibers, whom to wake, starting and ending a runtime.
+// runtime_state: starting and ending a runtime, stacks that are short, whom to wake.
 #include <heddle/base/assert.hpp>
-#include <heddle/base/chaos.hpp>
 #include <heddle/fiber/watermark.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/runtime_state.hpp>
-#include <heddle/sched/stop.hpp>
 
-#include <algorithm>
 #include <mutex>
 #include <string>
 #include <system_error>

@@ -3,6 +3,7 @@
 //   three calls cost as much as what they do.
 #include <heddle/base/assert.hpp>
 #include <heddle/base/chaos.hpp>
+#include <heddle/sched/cancel.hpp>
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/stop.hpp>
 #include <heddle/sched/worker.hpp>

@@ -196,14 +196,16 @@ class alignas(cache_line) worker : thread_words {
     make_room_locked();
     (void)queue.push_locked(r);
   }
-  void make_room_locked() noexcept;
-  void wake_somebody(place where) noexcept;
   fiber_record* pick() noexcept;
   void run_until_home(fiber_record* next) noexcept;
   void* bind_stack(fiber_record* r) noexcept;
   stack* take_stack(std::uint32_t& cached) noexcept;
   void release_stack(stack* s) noexcept;
   static void release_ended(void* self) noexcept;
+
+  // schedule.cpp
+  void make_room_locked() noexcept;
+  void wake_somebody(place where) noexcept;
 
   // tracing.cpp; the queue is locked, and there is a ring
   [[gnu::noinline]] void note_switch() noexcept;  // from left_ to current()
