@@ -62,20 +62,21 @@ struct alignas(cache_line) fiber_record final : context, agent {
 
   fiber_record() noexcept : agent(true) {}
 
-  fiber_record* next = nullptr;  // guarded by the queue that it is in
-  stack* bound_stack = nullptr;  // own
+  // Up to `home` all that a switch or a wake touches, in the first cache line.
+  fiber_record* next = nullptr;   // guarded by the queue that it is in
+  std::uint32_t stack_pages = 0;  // 0: the runtime's default
+  std::uint16_t pins = 0;         // own: how many no_migrate are alive
+  std::uint16_t pinned_to = 0;    // the worker, while pins > 0
   // Of one that sleeps its wait_note, with `sleeps`, and `tied`, for who looks at it. In the
   // injector, which guards it then: of the first of a batch the next batch, of others a hint whom
   // to prefetch.
   atomic<std::uintptr_t> aside{0};
   runtime_state* home = nullptr;          // constant while live
+  stack* bound_stack = nullptr;           // own
   atomic<std::uint64_t> id{0};            // constant while live; 0: free
   atomic<fiber_extras*> extras{nullptr};  // made and freed under lock
   join_wait* joiner = nullptr;            // guarded by lock
   atomic<std::uint32_t> references{0};
-  std::uint32_t stack_pages = 0;  // 0: the runtime's default
-  std::uint16_t pins = 0;         // own: how many no_migrate are alive
-  std::uint16_t pinned_to = 0;    // the worker, while pins > 0
   atomic<fiber_phase> phase{fiber_phase::free};
   atomic<bool> stop_requested{false};  // set before the extras exist; guarded by lock
   bool callable_on_heap = false;
