@@ -82,8 +82,9 @@ class stack_class {
   };
 
   bool grow_locked() noexcept;
-  stack* make_locked() noexcept;
-  bool install_guard(std::byte* at) noexcept;
+  std::size_t pitch() const noexcept { return size_ + guard_; }
+  std::size_t make_locked(stack** out, std::size_t wanted) noexcept;
+  std::size_t install_guards(std::byte* first, std::size_t count) noexcept;
 
   const std::size_t size_;
   const std::size_t guard_;  // 0: the user opted out

@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -136,6 +137,25 @@ TEST(StackDeathTest, DiesBySegmentationFaultInItsGuard) {
   } else {
     EXPECT_EXIT(*reinterpret_cast<volatile char*>(s->bottom - 1) = 1,
                 ::testing::KilledBySignal(SIGSEGV), "");
+  }
+}
+
+bool is_readable(const std::byte* at) {
+  std::byte got{};
+  const iovec into{&got, 1}, from{const_cast<std::byte*>(at), 1};
+  return ::process_vm_readv(::getpid(), &into, 1, &from, 1, 0) == 1;
+}
+
+TEST(Stack, HasItsGuardHoweverManyAreTakenAtOnce) {
+  for (const std::size_t at_once : {1, 2, 15, 16, 17, 100}) {
+    stack_class stacks(16 * KiB, true);
+    for (const stack* s : taken(stacks, at_once)) {
+      EXPECT_TRUE(s->guarded);
+      EXPECT_FALSE(is_readable(s->bottom - 1)) << at_once;
+      EXPECT_FALSE(is_readable(s->bottom - stacks.guard_bytes())) << at_once;
+      EXPECT_TRUE(is_readable(s->bottom)) << at_once;
+      EXPECT_TRUE(is_readable(s->top - 1)) << at_once;
+    }
   }
 }
 
