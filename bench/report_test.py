@@ -201,6 +201,9 @@ class Cases(unittest.TestCase):
             for source in (t, *[s for s in (t.threads, t.floor, t.times) if s]):
                 self.assertIn(source.case if source is t else source[0], run)
 
+    def test_what_has_a_least_does_not_scale(self):
+        self.assertFalse([t.what for t in cases.TARGETS if not t.at_most and t.scales])
+
     def test_all_rows_of_the_issue_are_there(self):
         self.assertEqual({t.row for t in cases.TARGETS},
                          {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15})

@@ -9,7 +9,7 @@
 //        somebody else holds it
 //     2  what all others can reach is read: all that is mapped, but for what is heddle's, and for
 //        the parts of stacks where nobody is. A channel is held if its address is there, or one in
-//        what is the own of a suspect who waits there
+//        what is the own of a suspect who waits there, but for where heddle itself keeps it
 //     3  who waits at a channel that is held is no suspect: what is its own is read in turn
 //   The suspects that are left can be woken by none but each other, who wait.
 //
@@ -231,7 +231,7 @@ void leak_search::list_clues() {
     suspect& s = suspects_[i];
     s.channel = chief_of(s.channel);
     channels_[s.channel].suspects.push_back(i);
-    // Where it is suspended, or was before it ran, is kept by who switched to it, or from it.
+    // Who switched to it, or from it, may have kept where it is suspended, or was before it ran.
     add({s.own.frames.from + 1, s.own.frames.to - entry_room}, s.channel);
     add(s.own.callable, s.channel);
   }

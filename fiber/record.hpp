@@ -62,7 +62,7 @@ struct alignas(cache_line) fiber_record final : context, agent {
 
   fiber_record() noexcept : agent(true) {}
 
-  // Up to `home` all that a switch or a wake touches, in the first cache line.
+  // Up to `home` what most switches and wakes touch: one cache line, but for builds that add to it.
   fiber_record* next = nullptr;   // guarded by the queue that it is in
   std::uint32_t stack_pages = 0;  // 0: the runtime's default
   std::uint16_t pins = 0;         // own: how many no_migrate are alive

@@ -56,7 +56,7 @@ namespace detail {
 runtime_state& state_of(runtime& rt) noexcept { return *rt.state_; }
 
 runtime_state& spawning_runtime() {
-  if (const worker* w = current_worker()) return w->rt;
+  if (const worker* w = current_worker()) return w->rt;  // of most, by one call
   runtime_state* const current = current_runtime();
   return current != nullptr ? *current : state_of(runtime::default_runtime());
 }

@@ -112,7 +112,7 @@ class runtime_state {
   void join_workers() noexcept;
   void cancel_all(cancel_reason why) noexcept;
   void wait_until_empty() noexcept;
-  std::uint32_t pages_of(std::size_t stack_size);  // as new_fiber()
+  std::uint32_t pages_of(std::size_t stack_size);  // throws as new_fiber() does
   [[noreturn]] static void refuse_starved();
   void schedule_elsewhere(fiber_record* r, bool own) noexcept;
   static void free_extras(fiber_record* r) noexcept;

@@ -66,7 +66,8 @@ void runtime_state::schedule(fiber_record* r, place where) noexcept {
   w->schedule(r, where);
 }
 
-// Not on the worker that calls, if it is `own`, or calls at all.
+// From a thread that is no worker of this runtime (unless `own`), or of a fiber that is bound to
+// one.
 [[gnu::noinline]] void runtime_state::schedule_elsewhere(fiber_record* r, bool own) noexcept {
   if (is_traced()) [[unlikely]]
     trace_wake(*r);

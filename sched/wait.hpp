@@ -16,6 +16,7 @@
 //   (locking a mutex) needs no claim: b is the claim; it sleeps by sleep_unclaimed().
 #pragma once
 
+#include <heddle/base/assert.hpp>
 #include <heddle/base/futex.hpp>
 #include <heddle/base/intrusive_list.hpp>
 #include <heddle/base/random.hpp>
@@ -156,7 +157,9 @@ class waiting : wait_note {
         scope_(cancellable ? self_.scope : nullptr),
         ticket_(self_.claim.next(cancellable && self_.is_fiber &&
                                  (scope_ == nullptr || !scope_->shielded))),
-        cancellable_(cancellable) {}
+        cancellable_(cancellable) {
+    HEDDLE_DCHECK(&self == &this_agent(), "one waits in the name of another");
+  }
   waiting(const waiting&) = delete;
   waiting& operator=(const waiting&) = delete;
 

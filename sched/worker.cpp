@@ -8,10 +8,6 @@
 #include <heddle/sched/runtime_state.hpp>
 #include <heddle/sched/worker.hpp>
 
-#include <algorithm>
-#include <mutex>
-#include <utility>
-
 namespace heddle::detail {
 
 namespace {

@@ -61,11 +61,11 @@ class alignas(cache_line) worker : thread_words {
   // Own: called by the running fiber.
   void yield() noexcept;
   void park(commit then) noexcept;
-  void schedule(fiber_record* r, place where) noexcept;
+  void schedule(fiber_record* r, place where) noexcept;  // in schedule.cpp alone
   /// In a forked child: the next switch goes to the home stack, whoever is runnable.
   void go_home_next() noexcept { home_at_ = 0; }
   fiber_record* current() const noexcept { return current_.load(std::memory_order_relaxed); }
-  fiber_record* take_record();  // std::system_error
+  fiber_record* take_record();  // std::system_error; in records.cpp alone, as the next
   void put_record(fiber_record* r) noexcept;
   std::uint64_t next_id() noexcept;
   /// Real time, as the watchdog, or this worker when it last came to work, read it.

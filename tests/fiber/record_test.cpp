@@ -3,6 +3,7 @@
 
 #include <heddle/fiber/record.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -21,6 +22,14 @@ class Record : public ::testing::Test {
   ~Record() override { delete record->extras; }
   std::unique_ptr<fiber_record> record = std::make_unique<fiber_record>();
 };
+
+#if !defined(HEDDLE_ASSERTIONS) && !defined(HEDDLE_ASAN) && !defined(HEDDLE_TSAN)
+TEST_F(Record, HasInOneCacheLineWhatASwitchAndAWakeTouch) {
+  const auto* line = reinterpret_cast<const std::byte*>(record.get());
+  EXPECT_LE(reinterpret_cast<const std::byte*>(&record->home + 1) - line,
+            heddle::detail::cache_line);
+}
+#endif
 
 TEST_F(Record, IsReportedByItsNumberAndName) {
   record->id = 5;
