@@ -14,7 +14,7 @@ def _instructions(path):
 
 COST = """Instructions and atomic operations are those that
 [tests/instructions](../tests/instructions/instructions.json) holds. An atomic read-modify-write
-costs 5 to 9 ns where nobody else wants the line, as much as 90 other instructions.
+costs 2 ns (AMD) to 9 (Intel) where nobody else wants the line, as 30 to 90 other instructions do.
 """
 
 # (row, its floor, what is paid above it)
