@@ -66,6 +66,7 @@ fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
   return r;
 }
 
+// Whoever looks under the lock finds the extras with the id, or neither.
 [[gnu::noinline]] void runtime_state::free_extras(fiber_record* r) noexcept {
   fiber_extras* extras = nullptr;
   {
@@ -80,9 +81,11 @@ fiber_record* runtime_state::new_fiber(std::size_t stack_size) {
 }
 
 void runtime_state::free_record(fiber_record* r) noexcept {
-  if (r->extras.load(std::memory_order_relaxed) != nullptr) [[unlikely]]
+  if (r->extras.load(std::memory_order_relaxed) != nullptr) [[unlikely]] {
     free_extras(r);
-  r->id.store(0, std::memory_order_relaxed);
+  } else {
+    r->id.store(0, std::memory_order_relaxed);
+  }
   r->phase.store(fiber_phase::free, std::memory_order_relaxed);
   worker* w = current_worker();
   if (w != nullptr && &w->rt == this) {
