@@ -104,6 +104,7 @@ GROWTH = """- **Fibers**: up to some hundreds all that a switch touches is in th
   caches.
 - **Timers**: a wheel: arming one and taking it back costs the same beside a million.
 - **Workers** beyond the cores take turns by the kernel's leave, and some find nothing to do: with 8
-  to 64 of them on two cores a yield or a round trip costs up to 1.9 times as much as with two, and
-  no more than with one.
+  to 32 of them on two cores a yield or a round trip costs up to twice what it does with two, about
+  as much as with one. With 64 a yield costs two to three times as much as with two, and up
+  to fifteen times in a single round, which is not explained yet.
 """
