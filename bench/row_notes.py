@@ -34,22 +34,21 @@ PAID = [
     ("3 chan_pingpong",
      "two jumps",
      f"{_instructions('ping_pong')}"
-     " for two sends, two receives and two parks; six atomic operations: a "
-     "lock for each of the four, a claim for each that is woken. A claim makes sure that of a "
-     "value, a timer, a stop token and a cancellation exactly one ends the wait. What each "
-     "waits for is noted, for reports"),
+     " for two sends, two receives and two parks; two atomic operations: a "
+     "claim for each that is woken, which makes sure that of a value, a timer, a stop token "
+     "and a cancellation exactly one ends the wait. What each waits for is noted, for reports"),
     ("4 chan_spsc, mpmc",
-     "two locks a value, one at each end",
+     "a lock a value at each end",
      f"{_instructions('send_and_receive')}"
-     " for a send and a receive with room, and no atomic operation but the two; "
-     "w=2: the lines of the ring, and with several at an end that end's lock, travel between the "
-     "cores"),
+     " for a send and a receive with room, and no atomic operation, since the two "
+     "locks stick to the worker; w=2: they do not, and the lines of the ring, and with several "
+     "at an end that end's lock, travel between the cores"),
     ("5 spawn_join_one",
      "a context made, run and ended, by Boost.Context's own class on a stack that is at hand",
      f"{_instructions('spawn_and_join')}"
      ": a record from the worker's own, the callable, the id, the place where "
-     "it was started (for reports); the wait of the joiner, and the record back. Three atomic "
-     "operations: the joiner's lock, the ended one's, and the claim"),
+     "it was started (for reports); the wait of the joiner, and the record back. One atomic "
+     "operation, the claim"),
     ("5 spawn_batch",
      "the same",
      f"{_instructions('spawn_many')}"
@@ -70,7 +69,7 @@ PAID = [
     ("8 select",
      "",
      f"{_instructions('select_of_2')}"
-     " and four atomic operations a value over two channels: hints without a "
+     " and one atomic operation a value over two channels: hints without a "
      "lock first, then all locks if none was ready; a waiter in each channel's list, and out of "
      "it again, each under that channel's lock"),
     ("9 sleepers",

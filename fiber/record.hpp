@@ -11,7 +11,7 @@
 //   Guards: what says "own" is touched by the fiber itself, or by whoever made it ready or runs it.
 #pragma once
 
-#include <heddle/base/spin_lock.hpp>
+#include <heddle/base/sticky_lock.hpp>
 #include <heddle/fiber/agent.hpp>
 #include <heddle/fiber/context.hpp>
 
@@ -66,7 +66,10 @@ struct alignas(cache_line) fiber_record final : context, agent {
   fiber_record* next = nullptr;   // guarded by the queue that it is in
   std::uint32_t stack_pages = 0;  // 0: the runtime's default
   std::uint16_t pins = 0;         // own: how many no_migrate are alive
-  std::uint16_t pinned_to = 0;    // the worker, while pins > 0
+  union {
+    std::uint16_t pinned_to = 0;  // the worker, while pins > 0
+    std::uint16_t batch_size;     // of the first of a batch, guarded by the injector
+  };
   // Of one that sleeps its wait_note, with `sleeps`, and `tied`, for who looks at it. In the
   // injector, which guards it then: of the first of a batch the next batch, of others a hint whom
   // to prefetch.
@@ -80,12 +83,11 @@ struct alignas(cache_line) fiber_record final : context, agent {
   atomic<fiber_phase> phase{fiber_phase::free};
   atomic<bool> stop_requested{false};  // set before the extras exist; guarded by lock
   bool callable_on_heap = false;
-  atomic<bool> named{false};      // the watchdog has named it
-  spin_lock lock;                 // for what says so above
+  atomic<bool> named{false};               // the watchdog has named it
+  [[no_unique_address]] sticky_lock lock;  // for what says so above
   std::uint8_t works_for_at = 0;  // 1 + where in the callable the address of what is told of its
                                   // end stands, a group or a future; 0: it has none. With
                                   // may_cancel_it, where that is a group that may do so
-  std::uint32_t batch_size = 0;   // of the first of a batch, guarded by the injector
 
   fiber_record* ahead() const noexcept {
     return reinterpret_cast<fiber_record*>(aside.load(std::memory_order_relaxed));

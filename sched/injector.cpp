@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 // injector: its queue of batches.
+#include <heddle/base/assert.hpp>
 #include <heddle/sched/injector.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
 
 namespace heddle::detail {
 
 void injector::push(fiber_record* first, fiber_record* last, std::uint32_t count) noexcept {
+  HEDDLE_DCHECK(count <= std::numeric_limits<std::uint16_t>::max(), "a batch of %u fibers", count);
   last->next = nullptr;
-  first->batch_size = count;
+  first->batch_size = static_cast<std::uint16_t>(count);
   const std::lock_guard hold(lock_);
   push_batch_locked(first);
 }
@@ -56,7 +59,7 @@ fiber_record* injector::pop(std::uint32_t wanted, bool whole, std::uint32_t& got
   fiber_record* last = first;
   for (std::uint32_t i = 1; i < wanted; ++i) last = last->next;
   fiber_record* const rest = last->next;
-  rest->batch_size = got - wanted;
+  rest->batch_size = static_cast<std::uint16_t>(got - wanted);
   got = wanted;
   const std::lock_guard hold(lock_);
   push_batch_locked(rest);

@@ -9,6 +9,7 @@
 //   `patience`. And each look takes cache lines away from the worker that writes them, which
 //   costs it as much as some ten switches: while others switch, looks become rarer.
 #include <heddle/base/assert.hpp>
+#include <heddle/base/sticky_lock.hpp>
 #include <heddle/fiber/switch.hpp>
 #include <heddle/sched/clock.hpp>
 #include <heddle/sched/overflow.hpp>
@@ -38,6 +39,7 @@ constexpr std::uint32_t ring_every = 16;  // visits of the home stack, also by a
 
 void worker::run() noexcept {
   const own_stack home_is_ours;
+  const grip_of_thread locks_may_stick;
   tsan_release(this);
   set_current_worker(this);
   thread_id_.store(::gettid(), std::memory_order_relaxed);
@@ -302,6 +304,7 @@ void worker::sleep() noexcept {
       if (rt.idle.cancel_sleep(*this)) return;
       until = no_deadline;  // somebody took it off the list: the token is on its way
     }
+    const grip_at_rest asleep;
     futex_wait(token_, 0, time_is_virtual() ? no_deadline : until);
   }
 }
@@ -340,7 +343,10 @@ void worker::retire() noexcept {
     const std::int64_t until = time_is_virtual() ? no_deadline : timers.earliest();
     // Nobody wakes it for a fiber that is pinned here and whose timer it has fired just now.
     const bool has_mail = inbox_size_.load(std::memory_order_relaxed) > 0;
-    if (token_.load(std::memory_order_relaxed) == 0 && !has_mail) futex_wait(token_, 0, until);
+    if (token_.load(std::memory_order_relaxed) == 0 && !has_mail) {
+      const grip_at_rest asleep;
+      futex_wait(token_, 0, until);
+    }
     // (wk.5) acquire: as (wk.3); pairs with (wk.4). In one step, or it could undo a wake.
     token_.exchange(0, std::memory_order_acquire);
   }

@@ -78,9 +78,10 @@ std::uint8_t cancel_mark(agent& self) noexcept;
 /// destroy the object. Ends also when the process exits, where fibers stand still.
 void await_leavers(const atomic<std::uint32_t>& leaving) noexcept;
 
-/// Opens a spin_lock as the last step of a wait's publication.
-inline commit unlocking(spin_lock& lock) noexcept {
-  return {[](void* l) noexcept { static_cast<spin_lock*>(l)->unlock(); }, &lock};
+/// Opens a lock as the last step of a wait's publication.
+template <class Lock>
+commit unlocking(Lock& lock) noexcept {
+  return {[](void* l) noexcept { static_cast<Lock*>(l)->unlock(); }, &lock};
 }
 
 /// Whose a thing is: an address in the owner's stack, or that of its agent; null: not known, or

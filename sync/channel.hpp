@@ -35,7 +35,8 @@ class channel_use;
 ///
 /// T is nothrow-movable, or copyable; move-only is fine. A T whose move may throw travels in a heap
 /// block and is copied at each end: sending it may throw std::bad_alloc, and if the copy at the
-/// receiver throws, that value is lost.
+/// receiver throws, that value is lost. To move or destroy a T must not let the fiber switch: the
+/// channel may be locked.
 ///
 /// Waiting receivers, and waiting senders, are served in the order they came. After close() what is
 /// buffered can still be received. A value is moved from only when it was sent. send, receive and

@@ -20,7 +20,7 @@ channel_waiter* channel_core::claim_from(line& at) noexcept {
   return w;
 }
 
-void channel_core::withdraw(line& at, channel_waiter& w, spin_lock& guard) noexcept {
+void channel_core::withdraw(line& at, channel_waiter& w, sticky_lock& guard) noexcept {
   const std::lock_guard hold(guard);
   if (w.linked()) w.unlink();
   has_left(at);
@@ -29,7 +29,7 @@ void channel_core::withdraw(line& at, channel_waiter& w, spin_lock& guard) noexc
 // `guard`, which guards the list, and `other` are held; both are open afterwards. `other` may be
 // opened as soon as the waiter is linked: who finds it needs `guard`.
 [[gnu::always_inline]] inline wait_end channel_core::wait(agent& self, wait_reason why, line& at,
-                                                          spin_lock& guard, spin_lock* other,
+                                                          sticky_lock& guard, sticky_lock* other,
                                                           void* value, std::int64_t deadline_ns,
                                                           turn* mine) {
   waiting wait(self, true, why);

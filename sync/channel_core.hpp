@@ -21,7 +21,7 @@
 
 #include <heddle/base/assert.hpp>
 #include <heddle/base/intrusive_list.hpp>
-#include <heddle/base/spin_lock.hpp>
+#include <heddle/base/sticky_lock.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sync/wait_list.hpp>
 
@@ -195,22 +195,22 @@ class channel_core {
     if (at.list.empty()) at.any.store(closed_locked(), std::memory_order_relaxed);
   }
   channel_waiter* claim_from(line& at) noexcept;
-  void withdraw(line& at, channel_waiter& w, spin_lock& guard) noexcept;
-  wait_end wait(agent& self, wait_reason why, line& at, spin_lock& guard, spin_lock* other,
+  void withdraw(line& at, channel_waiter& w, sticky_lock& guard) noexcept;
+  wait_end wait(agent& self, wait_reason why, line& at, sticky_lock& guard, sticky_lock* other,
                 void* value, std::int64_t deadline_ns, turn* mine);
 
   const std::size_t capacity_;
   atomic<bool> closed_{false};  // written with both locks held
   atomic<std::uint32_t> references_{1};
   struct alignas(cache_line) {
-    spin_lock lock;
+    sticky_lock lock;
     std::size_t slot = 0;           // tail modulo capacity; guarded by lock, as head_seen
     std::uint64_t head_seen = 0;    // not beyond out_.head
     atomic<std::uint64_t> tail{0};  // values ever put; written under lock
     line receivers;                 // guarded by lock
   } in_;
   struct alignas(cache_line) {
-    spin_lock lock;
+    sticky_lock lock;
     std::size_t slot = 0;           // head modulo capacity; guarded by lock, as tail_seen
     std::uint64_t tail_seen = 0;    // not beyond in_.tail
     atomic<std::uint64_t> head{0};  // values ever taken; written under lock

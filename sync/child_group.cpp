@@ -31,7 +31,7 @@ class visit {
 
 /// What opens when a wait for both is published.
 struct two_locks {
-  spin_lock& group;
+  sticky_lock& group;
   idle_bell& bell;
 
   static void open(void* self) noexcept {

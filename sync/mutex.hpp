@@ -32,7 +32,7 @@
 #pragma once
 
 #include <heddle/base/intrusive_list.hpp>
-#include <heddle/base/spin_lock.hpp>
+#include <heddle/base/sticky_lock.hpp>
 #include <heddle/sync/lock_owner.hpp>
 #include <heddle/sync/wait_list.hpp>
 
@@ -140,7 +140,7 @@ class mutex {
   bool withdraw(detail::mutex_waiter& w) noexcept;
 
   detail::atomic<std::uint32_t> state_{0};
-  detail::spin_lock lock_;
+  [[no_unique_address]] detail::sticky_lock lock_;
   detail::patience patience_;
   detail::atomic<std::uint8_t> passed_over_{0};  // by the owner: unlocks left to who competes
   detail::intrusive_list<detail::mutex_waiter> queue_;  // guarded by lock_: in order of their turns

@@ -11,7 +11,7 @@
 
 #include <heddle/base/assert.hpp>
 #include <heddle/base/intrusive_list.hpp>
-#include <heddle/base/spin_lock.hpp>
+#include <heddle/base/sticky_lock.hpp>
 #include <heddle/sched/process.hpp>
 #include <heddle/sched/wait.hpp>
 
@@ -62,7 +62,7 @@ class wait_list {
   wait_list(const wait_list&) = delete;
   wait_list& operator=(const wait_list&) = delete;
 
-  spin_lock lock;  // guards the list, and what else its owner says
+  sticky_lock lock;  // guards the list, and what else its owner says
 
   bool empty_locked() const noexcept { return waiters_.empty(); }
 

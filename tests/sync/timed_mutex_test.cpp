@@ -30,7 +30,7 @@ static_assert(!std::is_convertible_v<heddle::timed_mutex*, heddle::mutex*>,
               "condition_variable's lock is a mutex only");
 static_assert(sizeof(heddle::timed_mutex) == sizeof(heddle::mutex));
 #if !defined(HEDDLE_ASSERTIONS)
-static_assert(sizeof(heddle::mutex) == 48);
+static_assert(sizeof(heddle::mutex) == 56);
 #endif
 constinit heddle::timed_mutex made_before_main;
 
