@@ -52,7 +52,8 @@ void count_taken(std::uint32_t change) noexcept {
 }  // namespace
 
 extern "C" {
-// thread_local: see there.
+// thread_local: locks stick to the thread, whatever fiber it runs. Used by assembly in the header,
+// which the linker cannot see.
 [[gnu::used]] constinit thread_local grip* heddle_grip_of_this_thread = &common_grip;
 }
 
@@ -138,7 +139,7 @@ void grip::loosen_locked() noexcept {
 // True: nothing sticks to `number` any more, since its grip has another one, and whoever is inside
 // by it can be seen. False: another is at it, and this one does not wait.
 bool grip::loosen(std::uint32_t number, bool waits) noexcept {
-  grip& one = grips[number % next_number / 2];
+  grip& one = grips[place_in(number)];
   if (!one.lock_.try_lock()) {
     if (!waits) return false;
     one.lock_.lock();
@@ -159,7 +160,7 @@ void sticky_lock::lock_held(grip& mine, std::uint32_t number) noexcept {
     // (sk.3) acquire: sees what was done inside; pairs with (sk.1), (sk.2).
     for (backoff wait; inside_.load(std::memory_order_acquire);) wait.pause();
   }
-  const auto place = place_of(number), last = last_stuck(word);
+  const auto place = grip::place_in(number), last = last_stuck(word);
   const bool again = was_taken_by(number, word);
   const auto times = again && times_of(word) < enough ? times_of(word) + 1 : 0;
   word_.store(2 * place + stuck_at * last + once_more * times, std::memory_order_relaxed);

@@ -85,6 +85,9 @@ class grip {
   static constexpr std::uint32_t first_number(std::uint32_t place) noexcept {
     return 2 * place + 1;
   }
+  static constexpr std::uint32_t place_in(std::uint32_t number) noexcept {
+    return number % next_number / 2;
+  }
   static constexpr std::uint32_t at_rest = 0;  // as what was seen_
 
   std::uint32_t number() const noexcept { return number_.load(std::memory_order_relaxed); }
@@ -180,12 +183,9 @@ class sticky_lock {
   static constexpr std::uint32_t enough = 32;  // so often, and it sticks
 
   static constexpr bool sticks(std::uint32_t word) noexcept { return word % 2 != 0; }
-  static constexpr std::uint32_t place_of(std::uint32_t word) noexcept {
-    return word / 2 % grip::places;
-  }
   static constexpr std::uint32_t times_of(std::uint32_t word) noexcept { return word / once_more; }
   static constexpr std::uint32_t last_stuck(std::uint32_t word) noexcept {
-    return sticks(word) ? place_of(word) : word / stuck_at % grip::places;
+    return sticks(word) ? grip::place_in(word) : word / stuck_at % grip::places;
   }
   // Whether it sticks to none, and was taken last by the grip that has this number.
   static constexpr bool was_taken_by(std::uint32_t number, std::uint32_t word) noexcept {
