@@ -57,7 +57,7 @@ extern "C" {
 [[gnu::used]] constinit thread_local grip* heddle_grip_of_this_thread = &common_grip;
 }
 
-#if !defined(__x86_64__)
+#if !defined(HEDDLE_THREAD_WORD)
 [[gnu::noinline]] grip& grip_here() noexcept {
   asm volatile("");
   return *heddle_grip_of_this_thread;

@@ -34,6 +34,7 @@
 #include <heddle/base/assert.hpp>
 #include <heddle/base/asymmetric_fence.hpp>
 #include <heddle/base/spin_lock.hpp>
+#include <heddle/base/thread_word.hpp>
 
 #include <cstdint>
 
@@ -112,17 +113,11 @@ extern "C" {
 extern constinit thread_local grip* heddle_grip_of_this_thread;
 }
 
-/// The calling thread's. Never remembered over a switch, as current_worker(): where it can be had
-/// without a call, by assembly, which the compiler does not do once for two.
-#if defined(__x86_64__)
+/// The calling thread's. Never remembered over a switch, as thread_word.hpp says.
+#if defined(HEDDLE_THREAD_WORD)
 inline grip& grip_here() noexcept {
   grip* found;
-  asm volatile(
-      "movq heddle_grip_of_this_thread@gottpoff(%%rip), %0\n\t"
-      "movq %%fs:(%0), %0"
-      : "=r"(found)
-      :
-      : "memory");
+  HEDDLE_THREAD_WORD(found, heddle_grip_of_this_thread);
   return *found;
 }
 #else

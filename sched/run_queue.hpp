@@ -58,6 +58,19 @@ class run_queue {
     head_.store(head + 1, std::memory_order_relaxed);
     return slots_[head % Capacity];
   }
+  /// Locked. Takes the oldest of the ring, and puts `r` behind the youngest. Null, with nothing
+  /// changed, if the ring is empty, or `prefers` the youngest.
+  template <class Prefers>
+  fiber_record* rotate_locked(fiber_record* r, Prefers prefers) noexcept {
+    const auto head = head_.load(std::memory_order_relaxed);
+    const auto tail = tail_.load(std::memory_order_relaxed);
+    if (head == tail || prefers(*slots_[(tail - 1) % Capacity])) return nullptr;
+    fiber_record* oldest = slots_[head % Capacity];
+    head_.store(head + 1, std::memory_order_relaxed);
+    slots_[tail % Capacity] = r;  // where there was no room, it is the place of the oldest
+    tail_.store(tail + 1, std::memory_order_relaxed);
+    return oldest;
+  }
   /// Locked. Puts `r` into the slot of the one woken last; returns whom it displaces.
   fiber_record* exchange_next_locked(fiber_record* r) noexcept {
     fiber_record* old = next_.load(std::memory_order_relaxed);

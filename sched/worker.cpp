@@ -12,34 +12,30 @@ namespace heddle::detail {
 
 namespace {
 
-// thread_local: which worker an OS thread is does not change with the fiber that it runs. Reached
-// only through the three functions below.
-constinit thread_local worker* this_worker = nullptr;
-
 // Each worker draws ids from a block of its own: no shared word is touched per fiber.
 constinit atomic<std::uint64_t> next_id_block{1};
 constexpr std::uint64_t id_block = 4096;
 
 }  // namespace
 
-// The empty assembly keeps the compiler from proving the function pure and folding two calls.
-[[gnu::noinline]] worker* current_worker() noexcept {
-  asm volatile("");
-  if (this_worker != nullptr) tsan_acquire(this_worker);  // released once, by run()
-  return this_worker;
+extern "C" {
+// thread_local: as the header says. Used by assembly there, which the linker cannot see.
+[[gnu::used]] constinit thread_local worker* heddle_worker_of_this_thread = nullptr;
 }
 
-[[gnu::noinline]] fiber_record* running_fiber() noexcept {
+// The empty assembly keeps the compiler from proving the functions pure and folding two calls.
+#if !defined(HEDDLE_THREAD_WORD)
+[[gnu::noinline]] worker* current_worker() noexcept {
   asm volatile("");
-  worker* w = this_worker;
-  if (w == nullptr) return nullptr;
-  tsan_acquire(w);  // as above
-  return w->current();
+  worker* const w = heddle_worker_of_this_thread;
+  if (w != nullptr) tsan_acquire(w);  // released once, by run()
+  return w;
 }
+#endif
 
 [[gnu::noinline]] void set_current_worker(worker* w) noexcept {
   asm volatile("");
-  this_worker = w;
+  heddle_worker_of_this_thread = w;
 }
 
 std::uint64_t fresh_ids(std::uint64_t& end) noexcept {
@@ -198,6 +194,15 @@ void worker::yield() noexcept {
     return;
   }
   queue.lock();
+  // What mostly happens: all have run before, and take turns.
+  if (!is_due_home() && !queue.has_next()) [[likely]] {
+    const auto is_fresh = [](const fiber_record& r) { return !r.frame.exists(); };
+    if (fiber_record* next = queue.rotate_locked(self, is_fresh)) {
+      streak_ = 0;
+      leave_for<false>(*self, self, next);
+      return;
+    }
+  }
   fiber_record* next = pick_locked();
   if (next == nullptr && !is_due_home() && rt.injected.size() == 0 &&
       inbox_size_.load(std::memory_order_relaxed) == 0) {

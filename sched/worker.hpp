@@ -20,6 +20,7 @@
 
 #include <heddle/base/atomic.hpp>
 #include <heddle/base/random.hpp>
+#include <heddle/base/thread_word.hpp>
 #include <heddle/fiber/context.hpp>
 #include <heddle/fiber/record.hpp>
 #include <heddle/fiber/record_pool.hpp>
@@ -268,12 +269,28 @@ class alignas(cache_line) worker : thread_words {
   atomic<int> thread_id_{0};
 };
 
-/// The calling thread's worker, or null. Never inlined, never remembered over a switch: the
-/// compiler may keep a thread-local's address in a register over a call that migrates the fiber.
+extern "C" {
+// thread_local: which worker an OS thread is does not change with the fiber that it runs. For
+// current_worker() alone.
+extern constinit thread_local worker* heddle_worker_of_this_thread;
+}
+
+/// The calling thread's worker, or null. Never remembered over a switch, as thread_word.hpp says.
+#if defined(HEDDLE_THREAD_WORD)
+inline worker* current_worker() noexcept {
+  worker* found;
+  HEDDLE_THREAD_WORD(found, heddle_worker_of_this_thread);
+  return found;
+}
+#else
 worker* current_worker() noexcept;
+#endif
 
 /// The fiber that calls, or null. As current_worker().
-fiber_record* running_fiber() noexcept;
+inline fiber_record* running_fiber() noexcept {
+  worker* const w = current_worker();
+  return w == nullptr ? nullptr : w->current();
+}
 
 /// The first of a block of ids that were never given out, and the end of it.
 std::uint64_t fresh_ids(std::uint64_t& end) noexcept;

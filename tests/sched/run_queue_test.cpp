@@ -45,6 +45,27 @@ TEST_F(RunQueue, IsFirstInFirstOut) {
   EXPECT_TRUE(q.empty());
 }
 
+TEST_F(RunQueue, RotatesAlsoWhenItIsFull) {
+  run_queue<2> q;
+  const auto none = [](const fiber_record&) { return false; };
+  const auto rotate = [&](std::size_t i, auto prefers) {
+    const std::lock_guard hold(q);
+    return q.rotate_locked(fiber(i), prefers);
+  };
+  EXPECT_EQ(rotate(0, none), nullptr);
+  EXPECT_TRUE(q.empty());
+  EXPECT_TRUE(push(q, 0));
+  EXPECT_EQ(rotate(1, none), fiber(0));
+  EXPECT_TRUE(push(q, 2));
+  EXPECT_EQ(rotate(3, none), fiber(1));
+  EXPECT_EQ(rotate(4, [&](const fiber_record& youngest) { return &youngest == fiber(3); }),
+            nullptr);
+  EXPECT_EQ(q.size(), 2u);
+  EXPECT_EQ(pop(q), fiber(2));
+  EXPECT_EQ(pop(q), fiber(3));
+  EXPECT_EQ(pop(q), nullptr);
+}
+
 TEST_F(RunQueue, RefusesWhatDoesNotFit) {
   run_queue<2> q;
   EXPECT_TRUE(push(q, 0));
