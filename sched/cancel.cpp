@@ -26,7 +26,7 @@ const char* cancelled::what() const noexcept {
   return "heddle: cancelled";
 }
 
-void this_fiber::check_cancel() { detail::cancellation_point(); }
+void this_fiber::check_cancel() { detail::throw_if_cancelled(detail::this_agent()); }
 
 namespace detail {
 

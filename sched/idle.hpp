@@ -46,6 +46,12 @@ class idle_set {
   /// has counted it already).
   bool cancel_sleep(worker& w) noexcept;
 
+  /// One of those who sleep does so for a short time only, and looks then (search.cpp). False:
+  /// there is one already.
+  bool begin_nap() noexcept { return !naps_.exchange(true, std::memory_order_relaxed); }
+  void end_nap() noexcept { naps_.store(false, std::memory_order_relaxed); }
+  bool somebody_naps() const noexcept { return naps_.load(std::memory_order_relaxed); }
+
   std::uint32_t searching() const noexcept {
     return state_.load(std::memory_order_relaxed) & searching_mask;
   }
@@ -61,7 +67,8 @@ class idle_set {
   worker* pop_locked() noexcept;
 
   atomic<std::uint32_t> state_{
-      0};  // low half: searching, high half: sleeping; the latter under lock_
+      0};                     // low half: searching, high half: sleeping; the latter under lock_
+  atomic<bool> naps_{false};  // written by who naps
   spin_lock lock_;
   worker* sleepers_ = nullptr;  // guarded by lock_; linked by worker::next_sleeper
 };

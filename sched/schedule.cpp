@@ -12,9 +12,12 @@ namespace heddle::detail {
 
 // A worker that is woken for a fiber that its own worker runs at once finds nothing, and sleeps
 // again. After such a vain search the next wakes are held back, more each time (search.cpp); what
-// is missed so, the watchdog sees. A ring that fills up is worth a wake in any case.
+// is missed so, the watchdog sees. A ring that fills up is worth a wake in any case; where fibers
+// talk and wake each other, if there is enough in it to be stolen.
 [[gnu::noinline]] void worker::wake_somebody(place where) noexcept {
-  const bool waits_behind = queue.size() > (where == place::next ? 0u : 1u);
+  const bool looked_after = talks() && rt.idle.somebody_naps();
+  const std::uint32_t full = where == place::back ? 2 : looked_after ? some_talkers : 1;
+  const bool waits_behind = queue.size() >= full;
   if (!waits_behind && ++unwoken_ < rt.held_back.load(std::memory_order_relaxed)) return;
   unwoken_ = 0;
   rt.wake_one();

@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // search: what a worker does on its home stack when its queue is empty, or its budget of switches
-//   is spent: timers, pinned and injected fibers, stealing, spinning, sleeping.
-//
-//   When to steal. A fiber that was woken last, or stands alone in a ring, will mostly be run by
-//   its own worker within nanoseconds; to take it away costs both of them more than it gains
-//   (measured elsewhere: a factor of 74 on a ping-pong). So a thief takes from a worker that makes
-//   progress only where several fibers wait, and else only after it has seen no progress for
-//   `patience`. And each look takes cache lines away from the worker that writes them, which
-//   costs it as much as some ten switches: while others switch, looks become rarer.
+//   is spent: timers, pinned and injected fibers, stealing, spinning, sleeping. When to steal:
+//   steal.cpp.
 #include <heddle/base/assert.hpp>
 #include <heddle/base/sticky_lock.hpp>
 #include <heddle/fiber/switch.hpp>
@@ -28,9 +22,10 @@ namespace heddle::detail {
 namespace {
 
 constexpr std::int64_t spin_ns = 50'000;  // about what waking an OS thread takes
-constexpr std::int64_t patience_ns = 600;
-constexpr std::int64_t shortest_gap_ns = 250, longest_gap_ns = 2'000;  // between looks at others
-constexpr std::uint32_t worth_a_steal = 4;  // fibers in the ring of a worker that makes progress
+constexpr std::int64_t look_ns = 20'000;  // of who woke up by itself: longer than any patience
+// Where fibers talk, few wakes of theirs wake a worker, and none is to come if one of them begins
+// to compute before the others: so one of those who sleep looks from time to time.
+constexpr std::int64_t nap_ns = 1'000'000;
 constexpr std::uint32_t inject_batch = 32;
 constexpr std::uint32_t most_held_back = 4096;
 constexpr std::uint32_t ring_every = 16;  // visits of the home stack, also by a busy worker
@@ -76,6 +71,7 @@ fiber_record* worker::find_work() noexcept {
     if (timers.earliest() != no_deadline) fire_timers(timers);
     if (fiber_record* r = take_waiting()) return r;
     in_fibers.store(false, std::memory_order_relaxed);
+    if (talks()) seen_.talk.store(false, std::memory_order_relaxed);
     if (fiber_record* r = search()) return r;
   }
 }
@@ -148,7 +144,6 @@ fiber_record* worker::take_injected() noexcept {
 
 fiber_record* worker::search() noexcept {
   rt.idle.begin_search();
-  watched_ = {};
   look_gap_ns_ = look_again_ns_ = 0;
   bool woken = false;
   for (std::int64_t give_up = real_now_ns() + spin_ns;;) {
@@ -183,54 +178,9 @@ fiber_record* worker::search() noexcept {
       rt.held_back.store(std::min(std::max(2 * held, 64u), most_held_back),
                          std::memory_order_relaxed);
     }
-    sleep();
-    woken = true;
-    give_up = real_now_ns() + spin_ns;
+    woken = sleep();
+    give_up = real_now_ns() + (woken ? spin_ns : look_ns);
   }
-}
-
-fiber_record* worker::steal() noexcept {
-  constexpr std::uint32_t room = decltype(queue)::capacity / 2;
-  const std::int64_t now = real_now_ns();
-  std::uint64_t turns_of_all = 0;
-  const unsigned count = rt.worker_count();
-  const unsigned start = numbers_.below(count);
-  for (unsigned i = 0; i < count; ++i) {
-    worker* victim = rt.worker_at((start + i) % count);
-    if (victim == this) continue;
-    const auto turns_now = victim->turns.load(std::memory_order_relaxed);
-    turns_of_all += turns_now;
-    if (victim->queue.empty()) continue;
-    bool stalled = false;
-    if (watched_.who == victim && watched_.turns == turns_now) {
-      stalled = now - watched_.since >= patience_ns;
-    } else if (watched_.who == nullptr || watched_.who == victim) {
-      watched_ = {victim, turns_now, now};
-    }
-    if (!stalled && victim->queue.size() < worth_a_steal && !chaos(4)) continue;
-    fiber_record* loot[room];
-    const auto got = decltype(queue)::thief(victim->queue).steal(loot, room, stalled);
-    watched_ = {};
-    if (got == 0) continue;
-    bump(steals);
-    queue.lock();
-    for (std::uint32_t k = 1; k < got; ++k) {
-      push_locked(loot[k]);
-    }
-    queue.unlock();
-    return loot[0];
-  }
-  const bool they_switch = turns_of_all != turns_seen_;
-  turns_seen_ = turns_of_all;
-  look_gap_ns_ = they_switch ? std::clamp(2 * look_gap_ns_, shortest_gap_ns, longest_gap_ns) : 0;
-  look_again_ns_ = now + look_gap_ns_;
-  // Watch somebody else next time, if this one has nothing left or goes on by itself.
-  if (watched_.who != nullptr &&
-      (watched_.who->queue.empty() ||
-       watched_.who->turns.load(std::memory_order_relaxed) != watched_.turns)) {
-    watched_ = {};
-  }
-  return nullptr;
 }
 
 std::size_t worker::fire_timers(timer_store& from) noexcept {
@@ -259,7 +209,8 @@ void worker::fire_overdue_timers() noexcept {
 }
 
 // The last look before sleep. A queue whose worker makes progress is left to it: every fiber that
-// is added later to that queue wakes somebody, and the watchdog sees a worker that gets stuck.
+// is added later to that queue wakes somebody, and the watchdog sees a worker that gets stuck. (As
+// to talkers, one looks again: nap_ns.)
 bool worker::anything_to_do() noexcept {
   if (rt.stop_workers.load(std::memory_order_relaxed) || rt.injected.size() > 0 || has_work() ||
       rt.bell.is_wanted()) {
@@ -269,23 +220,33 @@ bool worker::anything_to_do() noexcept {
   if (spare && superfluous()) return true;
   for (unsigned i = 0, count = rt.worker_count(); i < count; ++i) {
     worker* other = rt.worker_at(i);
-    if (other == this || other->queue.empty()) continue;
-    if (other->queue.size() >= worth_a_steal) return true;
-    const auto turns_before = other->turns.load(std::memory_order_relaxed);
-    const std::int64_t until = real_now_ns() + patience_ns;
-    while (real_now_ns() < until) cpu_relax();
-    if (!other->queue.empty() && other->turns.load(std::memory_order_relaxed) == turns_before) {
-      return true;
-    }
+    if (other != this && other->stays_worth_a_steal()) return true;
   }
   return false;
 }
 
-void worker::sleep() noexcept {
-  rt.idle.begin_sleep(*this);
-  if (anything_to_do() && rt.idle.cancel_sleep(*this)) return;
+// True: somebody woke it. False: there is something to do, or may be.
+bool worker::sleep() noexcept {
+  const bool naps = !time_is_virtual() && is_beside_talkers() && rt.idle.begin_nap();
+  const bool woken = fall_asleep(naps ? now_ns() + nap_ns : no_deadline);
+  if (naps) rt.idle.end_nap();
+  return woken;
+}
 
-  std::int64_t until = timers.earliest();
+bool worker::is_beside_talkers() const noexcept {
+  for (unsigned i = 0, count = rt.worker_count(); i < count; ++i) {
+    const worker* other = rt.worker_at(i);
+    if (other != this && other->talks()) return true;
+  }
+  return false;
+}
+
+// Until then at the latest.
+bool worker::fall_asleep(std::int64_t until) noexcept {
+  rt.idle.begin_sleep(*this);
+  if (anything_to_do() && rt.idle.cancel_sleep(*this)) return false;
+
+  until = std::min(until, timers.earliest());
   for (unsigned i = 0, count = rt.worker_count(); i < count; ++i) {
     worker* other = rt.worker_at(i);
     if (other->in_fibers.load(std::memory_order_relaxed)) {
@@ -298,10 +259,10 @@ void worker::sleep() noexcept {
       token_.store(0, std::memory_order_relaxed);
       // Usually the waker took it off the list; a token that was left over has not.
       (void)rt.idle.cancel_sleep(*this);
-      return;
+      return true;
     }
     if (until <= now_ns()) {
-      if (rt.idle.cancel_sleep(*this)) return;
+      if (rt.idle.cancel_sleep(*this)) return false;
       until = no_deadline;  // somebody took it off the list: the token is on its way
     }
     const grip_at_rest asleep;

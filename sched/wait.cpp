@@ -27,21 +27,13 @@ constinit const owner_word no_owner{nullptr};
 constinit const owner_word fiber_itself{nullptr};
 constinit const owner_word blocking_call{nullptr};
 
-// Out of line like current_worker(), and for the same reason.
+// Out of line, for the reason that base/thread_word.hpp gives.
 [[gnu::noinline]] agent& this_thread_agent() noexcept {
   // thread_local: a plain thread waits as itself, one wait at a time. Wakers touch only its address
   // after its end.
   thread_local thread_agent self;
   asm volatile("");
   return self;
-}
-
-std::uint64_t switch_stamp() noexcept {
-  const worker* w = current_worker();
-  // Two workers' turns may be the same: its address, in bits that no count of turns reaches soon.
-  return w == nullptr
-             ? 1
-             : reinterpret_cast<std::uintptr_t>(w) << 16 ^ w->turns.load(std::memory_order_relaxed);
 }
 
 bool may_spin() noexcept {

@@ -49,7 +49,13 @@ inline agent& this_agent() noexcept {
 
 /// A number, never 0, that is another one once the calling fiber has switched. Always the same in a
 /// plain thread.
-std::uint64_t switch_stamp() noexcept;
+inline std::uint64_t switch_stamp() noexcept {
+  const worker* const w = current_worker();
+  // Two workers' turns may be the same.
+  return w == nullptr
+             ? 1
+             : reinterpret_cast<std::uintptr_t>(w) << 16 ^ w->turns.load(std::memory_order_relaxed);
+}
 
 /// Whether the caller would leave its processor idle if it waited now, while others may run.
 bool may_spin() noexcept;
@@ -57,15 +63,24 @@ bool may_spin() noexcept;
 /// A source of random numbers for one choice, seeded from that of the calling worker or thread.
 random_source random_numbers() noexcept;
 
-/// What is rare of cancellation_point(): there is something to look at.
+/// What is rare of throw_if_cancelled(): there is something to look at.
 void cancellation_point_of(agent& self);
 
-/// Throws heddle::cancelled if the calling fiber has been cancelled, or a deadline around the call
-/// has passed; what every cancellation point does on entry. Returns who calls.
-inline agent& cancellation_point() {
-  agent& self = this_agent();
+/// Throws heddle::cancelled if `self`, who calls, has been cancelled, or a deadline around the call
+/// has passed.
+inline void throw_if_cancelled(agent& self) {
   if (self.scope != nullptr || self.cancel.load(std::memory_order_relaxed) != 0) [[unlikely]]
     cancellation_point_of(self);
+}
+
+/// What every cancellation point does on entry: the same, for who calls, whom it returns. For what
+/// may wait: it counts as talk (sched/steal.cpp).
+inline agent& cancellation_point() {
+  worker* const w = current_worker();
+  if (w != nullptr) w->count_call();
+  fiber_record* const fiber = w != nullptr ? w->current() : nullptr;
+  agent& self = fiber != nullptr ? static_cast<agent&>(*fiber) : this_thread_agent();
+  throw_if_cancelled(self);
   return self;
 }
 

@@ -71,6 +71,7 @@ class alignas(cache_line) worker : thread_words {
   std::uint64_t next_id() noexcept;
   /// Real time, as the watchdog, or this worker when it last came to work, read it.
   std::int64_t rough_now_ns() const noexcept { return rough_now_.load(std::memory_order_relaxed); }
+  void count_call() noexcept { bump(calls); }
   void count_spawn() noexcept { bump(spawned); }
   /// When its wait can be seen.
   void count_park(bool is_tied) noexcept {
@@ -113,6 +114,10 @@ class alignas(cache_line) worker : thread_words {
     lsan_keep(home_.stack_bottom, home_.stack_bytes);
 #endif
   }
+  /// Whether its fibers talk to each other all the time (steal.cpp). A hint.
+  bool talks() const noexcept { return seen_.talk.load(std::memory_order_relaxed); }
+  /// Renews that, if it is old. `now` is real time.
+  void note_talk(std::int64_t now) noexcept;
   bool has_work() const noexcept {
     return !queue.empty() || inbox_size_.load(std::memory_order_relaxed) > 0;
   }
@@ -143,6 +148,7 @@ class alignas(cache_line) worker : thread_words {
 
   // Written by this worker, read by the watchdog, by thieves and by stats.
   atomic<std::uint64_t> turns{0};        // times a fiber was picked
+  atomic<std::uint64_t> calls{0};        // of what may make a fiber wait
   atomic<std::uint64_t> idle_yields{0};  // times one would have let others run, but none was there
   atomic<std::uint64_t> spawned{0}, finished{0}, parks{0}, wakes{0}, steals{0};
   atomic<std::uint64_t> ties{0};         // of the parks those of who was tied (record.hpp)
@@ -155,6 +161,8 @@ class alignas(cache_line) worker : thread_words {
   friend struct layout;
   static constexpr std::uint64_t switch_budget = 128;
   static constexpr int max_streak = 32;
+  // So many fibers in the ring of a worker that switches are worth a steal (steal.cpp).
+  static constexpr std::uint32_t some = 4, some_talkers = 12;
   static constexpr std::size_t stack_cache = 64;
   static constexpr std::size_t record_cache = 256;
   // Of records that come from cold memory: this many at a time are on their way.
@@ -220,14 +228,22 @@ class alignas(cache_line) worker : thread_words {
   fiber_record* take_waiting() noexcept;
   fiber_record* take_pinned() noexcept;
   fiber_record* take_injected() noexcept;
-  fiber_record* steal() noexcept;
   void fire_overdue_timers() noexcept;
-  void sleep() noexcept;
+  bool sleep() noexcept;
+  bool is_beside_talkers() const noexcept;
+  bool fall_asleep(std::int64_t until) noexcept;
   bool anything_to_do() noexcept;
   bool superfluous() const noexcept;
   void retire() noexcept;
   void give_away_queue() noexcept;
   void flush_stacks() noexcept;
+
+  // steal.cpp
+  /// What a thief may take: nothing, of the ring, or else also the one woken last.
+  enum class loot : std::uint8_t { nothing, of_ring, slot_too };
+  fiber_record* steal() noexcept;
+  loot worth_a_steal(std::int64_t now) noexcept;
+  bool stays_worth_a_steal() noexcept;
 
   atomic<fiber_record*> current_{nullptr};  // read by the watchdog too
   atomic<std::int64_t> rough_now_{0};       // written by the watchdog too
@@ -245,11 +261,6 @@ class alignas(cache_line) worker : thread_words {
   stack* stacks_[stack_cache];
   std::uint64_t id_next_ = 0, id_end_ = 0;
   random_source numbers_;
-  struct {
-    const worker* who = nullptr;
-    std::uint64_t turns = 0;
-    std::int64_t since = 0;
-  } watched_;  // whom this worker would steal from, if it made no progress
   // When to look at others' queues again, and how often they had switched at the last look.
   std::int64_t look_gap_ns_ = 0, look_again_ns_ = 0;
   std::uint64_t turns_seen_ = 0;
@@ -267,6 +278,16 @@ class alignas(cache_line) worker : thread_words {
 
   std::thread thread_;
   atomic<int> thread_id_{0};
+
+  // What those who search saw of this worker, and the watchdog. Written by any of them: hints,
+  // which need not fit together.
+  struct alignas(cache_line) {
+    atomic<std::uint64_t> turns{0};          // and idle yields: as seen last,
+    atomic<std::int64_t> turns_since_ns{0};  // and first
+    atomic<std::uint64_t> calls{0}, spawned{0};
+    atomic<std::int64_t> talk_since_ns{0};  // when these were seen
+    atomic<bool> talk{false};               // in the time before that
+  } seen_;
 };
 
 extern "C" {
