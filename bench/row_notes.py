@@ -41,8 +41,7 @@ PAID = [
      "a lock a value at each end",
      f"{_instructions('send_and_receive')}"
      " for a send and a receive with room, and no atomic operation, since the two "
-     "locks stick to the worker; w=2: they do not, and the lines of the ring, and with several "
-     "at an end that end's lock, travel between the cores"),
+     "locks stick to the worker; w=2: the same, since fibers that talk are left together"),
     ("5 spawn_join_one",
      "a context made, run and ended, by Boost.Context's own class on a stack that is at hand",
      f"{_instructions('spawn_and_join')}"
@@ -61,8 +60,10 @@ PAID = [
     ("7 mutex",
      "an atomic addition; a lock and an unlock are two",
      f"{_instructions('lock_and_unlock')}"
-     " where nobody waits, and the two atomic operations; whose it is, noted by "
-     "two stores. w=2: the line of the lock travels, each time that the other core gets it"),
+     " where nobody waits, and no atomic operation: a mutex changes under a lock that sticks to "
+     "the worker; whose it is, noted by two stores. w=2: fibers that seek one mutex all the time "
+     "are left to one worker, but for those that the other one has; where both contend, two atomic "
+     "operations, and the line of the lock travels each time that the other core gets it"),
     ("7 with a yield inside",
      "",
      "all others come to wait: a park, a claim and a hand-over each"),

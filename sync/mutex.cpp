@@ -33,44 +33,40 @@ constexpr std::uint8_t few_in_dense_looks = 1, few_in_rare_looks = 8;
 }  // namespace
 
 // One attempt to lock, which clears `clear` with it.
-bool mutex::take(std::uint32_t clear) noexcept {
-  std::uint32_t now = state_.load(std::memory_order_relaxed);
-  while ((now & locked) == 0) {
-    // (mx.5) acquire: as (mx.1); pairs with (mx.2), (mx.3), (mx.6).
-    if (state_.compare_exchange_weak(now, (now | locked) & ~clear, std::memory_order_acquire,
-                                     std::memory_order_relaxed)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// With lock_ held. Links `w` in its turn (and asks for the hand-off, if it competed in vain) and
-// returns true; or gets the mutex and returns false.
-bool mutex::enqueue(detail::mutex_waiter& w, detail::turn& mine, bool competed) noexcept {
-  const std::uint32_t set = queued | (competed ? hand_off : 0);
-  const std::uint32_t clear = competed ? woken : 0;
-  std::uint32_t now = state_.load(std::memory_order_relaxed);
-  for (;;) {
-    const std::uint32_t to = (now | set) & ~clear;
-    if ((now & locked) == 0) {
-      if (take(clear)) return false;
-      now = state_.load(std::memory_order_relaxed);
-      continue;
-    }
-    // Whoever unlocks sees `queued`, which nobody takes away before this one is linked (I3).
-    if (now == to || state_.compare_exchange_weak(now, to, std::memory_order_relaxed,
-                                                  std::memory_order_relaxed)) {
-      break;
-    }
-  }
-  detail::enqueue_in_turn(queue_, w, turns_, &mine);
+bool mutex::take_locked(std::uint32_t clear) noexcept {
+  if ((state() & locked) != 0) return false;
+  set_state_locked((state() | locked) & ~clear);
   return true;
 }
 
 // The caller owns the mutex; others may wait for it already.
 bool mutex::owned() noexcept {
   owners_stamp_.store(detail::switch_stamp(), std::memory_order_relaxed);
+  return true;
+}
+
+bool mutex::barge(std::uint32_t clear) noexcept {
+  if ((state() & locked) != 0) return false;  // a hint
+  const std::lock_guard hold(lock_);
+  return take_locked(clear) && owned();
+}
+
+// What is left of lock_if_free(), where somebody owns the mutex, or others seek it. Opens lock_.
+bool mutex::lock_sought_locked() noexcept {
+  // Those who seek one mutex all the time are best left on one worker (steal.cpp).
+  if (detail::worker* const w = detail::current_worker()) w->count_call();
+  const bool got = take_locked(0) && owned();
+  lock_.unlock();
+  return got;
+}
+
+// Whether the caller is the one that unlocks leave it to from now on.
+bool mutex::compete() noexcept {
+  const auto may = [this] { return (state() & (locked | woken)) == locked; };
+  if (!may()) return false;  // a hint
+  const std::lock_guard hold(lock_);
+  if (!may()) return false;
+  set_state_locked(state() | woken);
   return true;
 }
 
@@ -84,12 +80,8 @@ bool mutex::spin(bool& competes) noexcept {
   const auto unlocks = [this] { return passed_over_.load(std::memory_order_relaxed); };
   const std::uint8_t before = unlocks();
   for (int soon = dense ? detail::spins_for_a_lock : 0;; --soon) {
-    std::uint32_t now = state_.load(std::memory_order_relaxed);
-    if (dense && (now & queued) != 0) return false;
-    if (!competes && (now & (locked | woken)) == locked) {
-      competes = state_.compare_exchange_strong(now, now | woken, std::memory_order_relaxed,
-                                                std::memory_order_relaxed);
-    }
+    if (dense && (state() & queued) != 0) return false;
+    competes = competes || compete();
     const std::uint8_t last = unlocks();
     soon > 0 ? detail::cpu_relax() : wait.pause();
     const bool got = barge(competes ? woken : 0);
@@ -101,14 +93,12 @@ bool mutex::spin(bool& competes) noexcept {
   }
 }
 
-bool mutex::barge(std::uint32_t clear) noexcept { return take(clear) && owned(); }
-
 [[gnu::always_inline]] inline bool mutex::wait_within(const detail::wait_limits& limits) noexcept {
   owner_.expect_not_caller(this);
   const bool is_timed = limits.deadline_ns != detail::no_deadline;
   if (is_timed && limits.deadline_ns <= detail::now_ns()) return false;
   bool competes = false;
-  if (barge(0) || spin(competes)) return true;
+  if (spin(competes)) return true;
   detail::turn own = 0;
   detail::turn& mine = limits.mine != nullptr ? *limits.mine : own;
   for (;;) {
@@ -117,10 +107,13 @@ bool mutex::barge(std::uint32_t clear) noexcept { return take(clear) && owned();
       wait.emplace(false, detail::wait_reason{"to lock mutex", this, owner_.word()});
     detail::mutex_waiter w(detail::this_agent(), wait ? wait->claim() : detail::ticket());
     lock_.lock();
-    if (!enqueue(w, mine, competes)) {
+    if (take_locked(competes ? woken : 0)) {
+      owned();
       lock_.unlock();
-      return owned();
+      return true;
     }
+    set_state_locked(competes ? (state() & ~woken) | queued | hand_off : state() | queued);
+    detail::enqueue_in_turn(queue_, w, turns_, &mine);
     if (!wait) {
       detail::wait_note note({"to lock mutex", this, owner_.word()});
       detail::sleep_unclaimed(*w.who, note, detail::unlocking(lock_));
@@ -144,39 +137,34 @@ bool mutex::lock_slow_within(const detail::wait_limits& limits) noexcept {
 bool mutex::withdraw(detail::mutex_waiter& w) noexcept {
   const std::lock_guard hold(lock_);
   if (w.linked()) w.unlink();
-  if (queue_.empty()) state_.fetch_and(~(queued | hand_off), std::memory_order_relaxed);
+  if (queue_.empty()) set_state_locked(state() & ~(queued | hand_off));
   return false;
 }
 
 // By the owner, who is about to unlock: whether nobody is to be woken.
-bool mutex::may_leave(std::uint32_t now, bool switched) noexcept {
+bool mutex::may_leave_locked(std::uint32_t now, bool switched) noexcept {
   if ((now & woken) == 0) return (now & queued) == 0;
   const unsigned left = passed_over_.load(std::memory_order_relaxed) + 1u;
   passed_over_.store(static_cast<std::uint8_t>(left), std::memory_order_relaxed);
   return (now & queued) == 0 || ((now & hand_off) == 0 && !switched && left < pass_over_at_most);
 }
 
-void mutex::unlock_slow() noexcept {
-  std::uint32_t now = state_.load(std::memory_order_relaxed);
+// What is left of release(), where others seek it. Opens lock_.
+void mutex::unlock_sought_locked() noexcept {
+  const std::uint32_t now = state();
   const auto stamp = owners_stamp_.load(std::memory_order_relaxed);
   const bool switched = (now & queued) != 0 && stamp != 0 && stamp != detail::switch_stamp();
-  // The next owner finds it free, and leaves none.
-  if ((now & queued) == 0 && stamp != 0) owners_stamp_.store(0, std::memory_order_relaxed);
-  for (;;) {
-    // Not under lock_: one who was woken before may get the mutex from here, let it go and destroy
-    // it, before this one had opened lock_.
-    while (may_leave(now, switched)) {
-      // (mx.6) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
-      if (state_.compare_exchange_weak(now, now & ~locked, std::memory_order_release,
-                                       std::memory_order_relaxed)) {
-        return;
-      }
-    }
-    lock_.lock();
-    now = state_.load(std::memory_order_relaxed);
-    if ((now & queued) != 0) break;
-    lock_.unlock();  // the last one queued gave up meanwhile
+  if (!may_leave_locked(now, switched)) {
+    wake_next_locked(switched);
+    return;
   }
+  set_state_locked(now & ~locked);
+  lock_.unlock();
+}
+
+// The same, where the first of those who wait is to be woken.
+void mutex::wake_next_locked(bool switched) noexcept {
+  const std::uint32_t now = state();
   // If the one who was woken cannot run (pinned to a busy worker), the next one can, perhaps.
   // While the process exits, who waits may stand still: the mutex stays free for who goes on.
   const bool hand_over = (switched || (now & (hand_off | woken)) != 0) && !detail::process_exits();
@@ -188,16 +176,10 @@ void mutex::unlock_slow() noexcept {
     w->owns = hand_over;
     break;
   }
-  std::uint32_t to;
-  do {
-    to = now & ~(hand_off | (queue_.empty() ? queued : 0));
-    if (next == nullptr || !hand_over) to &= ~locked;
-    if (next != nullptr && !hand_over) to |= woken;
-    // The same: it stays locked, and what this owner did goes to the next by ready().
-    if (to == now) break;
-    // (mx.3) release: as (mx.2); pairs with (mx.1), (mx.4), (mx.5).
-  } while (
-      !state_.compare_exchange_weak(now, to, std::memory_order_release, std::memory_order_relaxed));
+  std::uint32_t to = now & ~(hand_off | (queue_.empty() ? queued : 0));
+  if (next == nullptr || !hand_over) to &= ~locked;
+  if (next != nullptr && !hand_over) to |= woken;
+  set_state_locked(to);
   lock_.unlock();
   if (next != nullptr) detail::ready(*next);
 }

@@ -4,7 +4,7 @@
 //   meanwhile would mostly lose, and switch in vain. One that did not lets others barge in, since a
 //   hand-over would make a switch of each lock; but a waiter that lost so is given the mutex next.
 //
-//   The state word:
+//   The state word, which changes under lock_:
 //     bit 0  locked    somebody owns the mutex
 //     bit 1  queued    at least one waiter is linked in queue_                      (I1)
 //     bit 2  woken     somebody competes for it: a waiter that was taken off the queue and has not
@@ -12,21 +12,18 @@
 //     bit 3  hand_off  who competed lost against a barger: the next unlock gives the mutex to the
 //                      first of the queue, and it stays locked
 //
-//     0 ──lock──> locked ──unlock──> 0                           one compare-exchange, inline
+//     0 ──lock──> locked ──unlock──> 0                           inline
 //     locked|queued ──unlock──> woken[|queued]                   wakes the first; it competes
 //     locked|queued|woken ──unlock──> queued|woken               left to who competes, 255 times
-//                                                                in 256: one compare-exchange
+//                                                                in 256
 //     locked|queued ──unlock──> locked[|queued]                  the first is the owner now: with
 //                                                                hand_off, or after a switch
 //
 //   I2  only the owner unlocks.
-//   I3  queued and hand_off change only under lock_.
-//   I4  woken is set by who wakes a competitor, under lock_, or by one who begins to spin. Whoever
-//       competes clears it when he gets the mutex or queues up; so while it is set, one does.
-//   I5  where the mutex is free and queued is set, woken is.
-//   An unlock that takes a waiter off the queue happens wholly under lock_, and what is woken runs
-//   only after lock_ is open; any other is one compare-exchange. So whoever gets the mutex may
-//   destroy it.
+//   I3  woken is set by who wakes a competitor, or by one who begins to spin. Whoever competes
+//       clears it when he gets the mutex or queues up; so while it is set, one does.
+//   I4  where the mutex is free and queued is set, woken is.
+//   To open lock_ is the last that an unlock does here. So whoever gets the mutex may destroy it.
 //
 //   Any fiber or thread may call. Lock order: lock_, then nothing.
 #pragma once
@@ -57,14 +54,11 @@ class mutex {
 
   /// Blocks the fiber until it owns the mutex. The caller must not own it (builds with
   /// HEDDLE_ASSERTIONS check that, as all that is asked of an owner). Not a cancellation point.
-  /// Makes no system call and no allocation where the mutex is free.
+  /// Makes no allocation, and where the mutex is free no system call, unless it stuck to another
+  /// worker (base/sticky_lock.hpp).
   void lock() noexcept {
-    std::uint32_t now = 0;
-    // (mx.1) acquire: what the last owner did is seen; pairs with (mx.2), (mx.3), (mx.6).
-    if (is_sought() || !state_.compare_exchange_strong(now, locked, std::memory_order_acquire,
-                                                       std::memory_order_relaxed)) [[unlikely]] {
+    if (!lock_if_free()) [[unlikely]]
       lock_slow();
-    }
     owner_.set(this, true);
   }
 
@@ -75,13 +69,7 @@ class mutex {
 
   /// Locks the mutex if it is free now.
   [[nodiscard]] bool try_lock() noexcept {
-    std::uint32_t now = 0;
-    // (mx.4) acquire: as (mx.1); pairs with (mx.2), (mx.3), (mx.6).
-    if ((is_sought() || !state_.compare_exchange_strong(now, locked, std::memory_order_acquire,
-                                                        std::memory_order_relaxed)) &&
-        !barge(0)) {
-      return false;
-    }
+    if ((state() & locked) != 0 || !lock_if_free()) return false;
     owner_.set(this, false);
     return true;
   }
@@ -117,30 +105,42 @@ class mutex {
   /// unlock() on behalf of the owner, by whoever runs on its worker.
   void release() noexcept {
     owner_.clear(this);
-    std::uint32_t now = locked;
-    // (mx.2) release: what this owner did goes to the next; pairs with (mx.1), (mx.4), (mx.5).
-    if (is_sought() || !state_.compare_exchange_strong(now, 0, std::memory_order_release,
-                                                       std::memory_order_relaxed)) [[unlikely]] {
-      unlock_slow();
+    lock_.lock();
+    if (state() == locked) [[likely]] {
+      set_state_locked(0);
+      lock_.unlock();
+    } else {
+      unlock_sought_locked();
     }
   }
-  /// A hint. Not the state word is asked, which is about to be exchanged: to read it so soon after
-  /// the last exchange takes 5 ns on Intel, in the lock and in the unlock.
-  bool is_sought() const noexcept { return owners_stamp_.load(std::memory_order_relaxed) != 0; }
+  std::uint32_t state() const noexcept { return state_.load(std::memory_order_relaxed); }
+  void set_state_locked(std::uint32_t to) noexcept { state_.store(to, std::memory_order_relaxed); }
+  bool lock_if_free() noexcept {
+    lock_.lock();
+    if (state() != 0) [[unlikely]]
+      return lock_sought_locked();
+    set_state_locked(locked);
+    owners_stamp_.store(0, std::memory_order_relaxed);
+    lock_.unlock();
+    return true;
+  }
+  // These open lock_.
+  [[gnu::noinline]] bool lock_sought_locked() noexcept;
   [[gnu::noinline]] void lock_slow() noexcept;
   bool wait_within(const detail::wait_limits& limits) noexcept;
   [[gnu::noinline]] bool lock_slow_within(const detail::wait_limits& limits) noexcept;
-  [[gnu::noinline]] void unlock_slow() noexcept;
-  bool take(std::uint32_t clear) noexcept;
+  [[gnu::noinline]] void unlock_sought_locked() noexcept;
+  [[gnu::noinline]] void wake_next_locked(bool switched) noexcept;
+  bool take_locked(std::uint32_t clear) noexcept;
   bool owned() noexcept;
   bool barge(std::uint32_t clear) noexcept;
+  bool compete() noexcept;
   bool spin(bool& competes) noexcept;
-  bool may_leave(std::uint32_t now, bool switched) noexcept;
-  bool enqueue(detail::mutex_waiter& w, detail::turn& mine, bool competed) noexcept;
+  bool may_leave_locked(std::uint32_t now, bool switched) noexcept;
   bool withdraw(detail::mutex_waiter& w) noexcept;
 
-  detail::atomic<std::uint32_t> state_{0};
   [[no_unique_address]] detail::sticky_lock lock_;
+  detail::atomic<std::uint32_t> state_{0};  // written under lock_; others read a hint
   detail::patience patience_;
   detail::atomic<std::uint8_t> passed_over_{0};  // by the owner: unlocks left to who competes
   detail::intrusive_list<detail::mutex_waiter> queue_;  // guarded by lock_: in order of their turns
