@@ -71,12 +71,11 @@ void sleep_seen(void* x, const void* registers) noexcept {
   }
 }
 
-}  // namespace
-
-thread_agent::thread_agent() noexcept
-    : agent(false), choices(random_source(static_cast<std::uint64_t>(real_now_ns()))) {
-  // In the child of a fork() there are no sleepers, and nobody who would open these locks.
-  [[maybe_unused]] static const int done = ::pthread_atfork(
+// In the child of a fork() there are no sleepers, and nobody who would open these locks. Said when
+// the library is loaded: a fork() in the middle of the first wait would leave its child with a
+// static that is never made.
+[[gnu::constructor]] void survive_forks() noexcept {
+  ::pthread_atfork(
       [] {
         hold_runtimes();
         sleepers_lock.lock();
@@ -91,6 +90,11 @@ thread_agent::thread_agent() noexcept
         let_go_of_runtimes();
       });
 }
+
+}  // namespace
+
+thread_agent::thread_agent() noexcept
+    : agent(false), choices(random_source(static_cast<std::uint64_t>(real_now_ns()))) {}
 
 sleeping_threads::sleeping_threads() noexcept { sleepers_lock.lock(); }
 sleeping_threads::~sleeping_threads() { sleepers_lock.unlock(); }

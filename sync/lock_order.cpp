@@ -175,6 +175,10 @@ lock_graph* all_locks() noexcept {
   return one;
 }
 
+// At load: a fork() while the first lock makes it would leave the child with a static that is never
+// made.
+[[gnu::constructor]] void make_all_locks() noexcept { (void)all_locks(); }
+
 void before_fork() noexcept { all_locks()->stand_still(); }
 void after_fork() noexcept { all_locks()->go_on(); }
 
