@@ -62,8 +62,8 @@ PAID = [
      f"{_instructions('lock_and_unlock')}"
      " where nobody waits, and no atomic operation: a mutex changes under a lock that sticks to "
      "the worker; whose it is, noted by two stores. w=2: fibers that seek one mutex all the time "
-     "are left to one worker, but for those that the other one has; where both contend, two atomic "
-     "operations, and the line of the lock travels each time that the other core gets it"),
+     "are left to one worker; where both contend, two atomic operations, and the line of the lock "
+     "travels each time that the other core gets it"),
     ("7 with a yield inside",
      "",
      "all others come to wait: a park, a claim and a hand-over each"),

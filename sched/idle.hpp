@@ -66,8 +66,8 @@ class idle_set {
 
   worker* pop_locked() noexcept;
 
-  atomic<std::uint32_t> state_{
-      0};                     // low half: searching, high half: sleeping; the latter under lock_
+  // Low half: searching; high half: sleeping, which changes under lock_.
+  atomic<std::uint32_t> state_{0};
   atomic<bool> naps_{false};  // written by who naps
   spin_lock lock_;
   worker* sleepers_ = nullptr;  // guarded by lock_; linked by worker::next_sleeper

@@ -16,7 +16,7 @@ namespace heddle::detail {
 // talk and wake each other, if there is enough in it to be stolen.
 [[gnu::noinline]] void worker::wake_somebody(place where) noexcept {
   const bool looked_after = talks() && rt.idle.somebody_naps();
-  const std::uint32_t full = where == place::back ? 2 : looked_after ? some_talkers : 1;
+  const std::uint32_t full = where == place::back ? 2 : looked_after ? enough_of_talkers : 1;
   const bool waits_behind = queue.size() >= full;
   if (!waits_behind && ++unwoken_ < rt.held_back.load(std::memory_order_relaxed)) return;
   unwoken_ = 0;

@@ -64,6 +64,7 @@ fiber_record* worker::steal() noexcept {
   return nullptr;
 }
 
+// Renews talks(), if it is old.
 void worker::note_talk(std::int64_t now) noexcept {
   auto since = seen_.talk_since_ns.load(std::memory_order_relaxed);
   const std::int64_t window = now - since;
@@ -98,7 +99,8 @@ worker::loot worker::worth_a_steal(std::int64_t now) noexcept {
   const bool talk = talks();
   const std::int64_t stood = now - seen_.turns_since_ns.load(std::memory_order_relaxed);
   if (stood >= (talk ? patience_with_talkers_ns : patience_ns)) return loot::slot_too;
-  return queue.size() >= (talk ? some_talkers : some) || chaos(4) ? loot::of_ring : loot::nothing;
+  return queue.size() >= (talk ? enough_of_talkers : enough_to_steal) || chaos(4) ? loot::of_ring
+                                                                                  : loot::nothing;
 }
 
 // By one who is about to sleep: whether there is something to be had, now or soon.

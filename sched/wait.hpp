@@ -40,12 +40,14 @@ void ready(agent& who, place where = place::next) noexcept;
 /// The calling OS thread, as one who waits (sched/thread_agent.hpp).
 agent& this_thread_agent() noexcept;
 
-/// The calling fiber or thread.
-inline agent& this_agent() noexcept {
-  if (fiber_record* fiber = running_fiber()) [[likely]]
+/// The calling fiber or thread; `w` is current_worker().
+inline agent& agent_on(worker* w) noexcept {
+  fiber_record* const fiber = w == nullptr ? nullptr : w->current();
+  if (fiber != nullptr) [[likely]]
     return *fiber;
   return this_thread_agent();
 }
+inline agent& this_agent() noexcept { return agent_on(current_worker()); }
 
 /// A number, never 0, that is another one once the calling fiber has switched. Always the same in a
 /// plain thread.
@@ -73,13 +75,16 @@ inline void throw_if_cancelled(agent& self) {
     cancellation_point_of(self);
 }
 
-/// What every cancellation point does on entry: the same, for who calls, whom it returns. For what
-/// may wait: it counts as talk (sched/steal.cpp).
+/// By who calls what may make it wait: a fiber that does so often talks (sched/steal.cpp).
+inline void count_call(worker* w) noexcept {
+  if (w != nullptr) w->count_call();
+}
+
+/// What every cancellation point that may wait does on entry. Returns who calls. \throws cancelled
 inline agent& cancellation_point() {
   worker* const w = current_worker();
-  if (w != nullptr) w->count_call();
-  fiber_record* const fiber = w != nullptr ? w->current() : nullptr;
-  agent& self = fiber != nullptr ? static_cast<agent&>(*fiber) : this_thread_agent();
+  count_call(w);
+  agent& self = agent_on(w);
   throw_if_cancelled(self);
   return self;
 }

@@ -117,7 +117,6 @@ void watchdog::look(std::int64_t now) noexcept {
   for (unsigned i = 0, count = rt_.worker_count(); i < count; ++i) {
     worker* w = rt_.worker_at(i);
     w->set_rough_now(now);
-    w->note_talk(now);
     sample& seen = samples_[i];
     const auto turns =
         w->turns.load(std::memory_order_relaxed) + w->idle_yields.load(std::memory_order_relaxed);

@@ -19,7 +19,8 @@ constexpr std::uint64_t id_block = 4096;
 }  // namespace
 
 extern "C" {
-// thread_local: as the header says. Used by assembly there, which the linker cannot see.
+// thread_local: which worker an OS thread is does not change with the fiber that it runs. Used by
+// assembly in the header, which the linker cannot see.
 [[gnu::used]] constinit thread_local worker* heddle_worker_of_this_thread = nullptr;
 }
 

@@ -116,8 +116,6 @@ class alignas(cache_line) worker : thread_words {
   }
   /// Whether its fibers talk to each other all the time (steal.cpp). A hint.
   bool talks() const noexcept { return seen_.talk.load(std::memory_order_relaxed); }
-  /// Renews that, if it is old. `now` is real time.
-  void note_talk(std::int64_t now) noexcept;
   bool has_work() const noexcept {
     return !queue.empty() || inbox_size_.load(std::memory_order_relaxed) > 0;
   }
@@ -162,7 +160,7 @@ class alignas(cache_line) worker : thread_words {
   static constexpr std::uint64_t switch_budget = 128;
   static constexpr int max_streak = 32;
   // So many fibers in the ring of a worker that switches are worth a steal (steal.cpp).
-  static constexpr std::uint32_t some = 4, some_talkers = 12;
+  static constexpr std::uint32_t enough_to_steal = 4, enough_of_talkers = 12;
   static constexpr std::size_t stack_cache = 64;
   static constexpr std::size_t record_cache = 256;
   // Of records that come from cold memory: this many at a time are on their way.
@@ -243,6 +241,7 @@ class alignas(cache_line) worker : thread_words {
   enum class loot : std::uint8_t { nothing, of_ring, slot_too };
   fiber_record* steal() noexcept;
   loot worth_a_steal(std::int64_t now) noexcept;
+  void note_talk(std::int64_t now) noexcept;
   bool stays_worth_a_steal() noexcept;
 
   atomic<fiber_record*> current_{nullptr};  // read by the watchdog too
@@ -279,8 +278,8 @@ class alignas(cache_line) worker : thread_words {
   std::thread thread_;
   atomic<int> thread_id_{0};
 
-  // What those who search saw of this worker, and the watchdog. Written by any of them: hints,
-  // which need not fit together.
+  // What those who search saw of this worker. Written by any of them: hints, which need not fit
+  // together.
   struct alignas(cache_line) {
     atomic<std::uint64_t> turns{0};          // and idle yields: as seen last,
     atomic<std::int64_t> turns_since_ns{0};  // and first

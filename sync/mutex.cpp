@@ -54,7 +54,7 @@ bool mutex::barge(std::uint32_t clear) noexcept {
 // What is left of lock_if_free(), where somebody owns the mutex, or others seek it. Opens lock_.
 bool mutex::lock_sought_locked() noexcept {
   // Those who seek one mutex all the time are best left on one worker (steal.cpp).
-  if (detail::worker* const w = detail::current_worker()) w->count_call();
+  detail::count_call(detail::current_worker());
   const bool got = take_locked(0) && owned();
   lock_.unlock();
   return got;
