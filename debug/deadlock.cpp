@@ -112,7 +112,9 @@ std::int64_t inspector::inspect(bool still) {
   if (!still) return again;
   const forecast f = look_ahead();
   if (f.fibers == 0) return again;
-  // A circle that the look may have missed is told first: it says more.
+  // A circle that the look may have missed, or that was completed since, is told first: it says
+  // more.
+  if (sleeps() != sleeps_seen_) again = look_at_ns_;
   if (again == no_deadline) again = look_for_standstill(f, now);
   return std::min(again, look_for_leaks(f, now));
 }
